@@ -1,0 +1,122 @@
+import type { SendResult } from '../adapters/kubernetes/cluster.ts'
+import { actionRules } from '../domain/actions/index.ts'
+import type { AttemptRead, Situation } from '../domain/actions/situation.ts'
+import { Failure } from '../domain/failure.ts'
+import type { Plan } from '../domain/plan.ts'
+import type { ExecutionDeps } from './deps.ts'
+import { ended } from './ended.ts'
+import { permission, refusalMessage } from './permission.ts'
+import { refusals } from './record-intent.ts'
+import type { AttemptInput, Attempted } from './results.ts'
+
+/** Status updates move resourceVersion all the time; each conflict starts the attempt over, this often. */
+const conflictLimit = 8
+const conflictPauseMs = 100
+
+/**
+ * One step of the act or of the undo. Each attempt: read the target, ask the database in one
+ * transaction whether it may send, then send with that very read's UID and resourceVersion.
+ * Invariant (no late read): nothing is read again between the transaction and the call.
+ */
+export async function attempt(deps: ExecutionDeps, input: AttemptInput): Promise<Attempted> {
+  const given = await permission(deps, input)
+  if ('refused' in given) return refusedPermission(given.refused)
+  for (let conflicts = 0; conflicts < conflictLimit; conflicts++) {
+    const attempted = await attemptOnce(deps, input, given.plan)
+    if (attempted !== 'conflict') return attempted
+    await deps.sleep(conflictPauseMs * 2 ** Math.min(conflicts, 4))
+  }
+  throw new Failure('unavailable', 'busy_target', `the target changed ${conflictLimit} times while it was being written; trying again`)
+}
+
+async function attemptOnce(deps: ExecutionDeps, input: AttemptInput, plan: Plan): Promise<Attempted | 'conflict'> {
+  const { db, store, cluster } = deps
+  const { id, phase, digest: planDigest, warrantId, claimToken } = input
+  const intent = await store.loadIntent(db, id, phase)
+  if (!intent) return { effect: 'none', because: 'final', ...ended('blocked', 'no_intent', 'there is no record of this intent; nothing is sent without one') }
+
+  const read = await cluster.read(plan)
+  const situation = actionRules[plan.action].situation(plan as never, phase, id, read)
+  const known = await settledBy(deps, input, plan, situation, intent.attempts > 0)
+  if (known) return known
+
+  const begun = await store.beginAttempt(db, { id, phase, planDigest, warrantId, claimToken })
+  if (!begun.go) return refusedAttempt(begun.because)
+  return afterSending(deps, input, begun.wasSent, await send(deps, input, plan, situation, read))
+}
+
+/** An undo whose value is already back still writes its stamp, so that a late act cannot land. */
+async function send({ cluster }: ExecutionDeps, { id, phase }: AttemptInput, plan: Plan, situation: Situation, read: AttemptRead): Promise<SendResult> {
+  if (phase === 'act' || situation.is === 'ready') return cluster.send(plan, phase, id, read)
+  const fenced = await cluster.fence(plan, id, 'undone', read)
+  if (fenced === 'conflict') return { sent: 'conflict' }
+  return fenced === 'fenced' ? { sent: 'applied', resourceVersion: null } : { sent: 'other_object' }
+}
+
+/** What the read alone decides, before anything is sent. */
+async function settledBy(deps: ExecutionDeps, input: AttemptInput, plan: Plan, situation: Situation, maySent: boolean): Promise<Attempted | undefined> {
+  switch (situation.is) {
+    case 'ready':
+      return undefined
+    case 'done_by_us':
+      return settle(deps, input, 'applied', 'the stamp on the target says that it is done')
+    case 'gone':
+      return maySent && plan.action === 'restart_pod'
+        ? settle(deps, input, 'presumed', 'the pod is gone, and our call may have done it')
+        : overtaken(deps, input, 'the target is gone')
+    case 'wanted':
+      // The undo writes its stamp all the same; an act that finds its wish fulfilled was overtaken.
+      return input.phase === 'undo' ? undefined : overtaken(deps, input, 'someone else made the same change')
+    case 'changed':
+      return overtaken(deps, input, situation.message)
+    case 'stopped':
+      return { effect: 'none', because: 'final', ...refusals.stopped }
+  }
+}
+
+async function afterSending(deps: ExecutionDeps, input: AttemptInput, wasSent: boolean, result: SendResult): Promise<Attempted | 'conflict'> {
+  switch (result.sent) {
+    case 'applied':
+      return settle(deps, input, 'applied', `the ${input.phase} is done`)
+    case 'conflict':
+      return 'conflict'
+    case 'other_object':
+      return overtaken(deps, input, 'an object with another UID has taken the name')
+    case 'refused':
+      return refusedByServer(deps, input, wasSent, result)
+  }
+}
+
+async function refusedByServer(deps: ExecutionDeps, input: AttemptInput, wasSent: boolean, result: Extract<SendResult, { sent: 'refused' }>): Promise<Attempted> {
+  const { code, message, retryable, retryAfterMs } = result
+  if (retryable && code === 'pdb_exhausted') return { effect: 'none', because: 'pdb', retryMs: retryAfterMs ?? 5_000, summary: message }
+  if (retryable) throw new Failure('unavailable', code, message)
+  // A clear refusal of the only call ever sent: nothing can land any more, and no fence is needed.
+  if (!wasSent) await deps.store.settleIntent(deps.db, { id: input.id, phase: input.phase, result: 'not_sent', detail: { code } })
+  return { effect: 'none', because: 'final', ...ended('blocked', code, message) }
+}
+
+async function settle({ db, store }: ExecutionDeps, { id, phase }: AttemptInput, result: 'applied' | 'presumed', summary: string): Promise<Attempted> {
+  const settled = await store.settleIntent(db, { id, phase, result, detail: {} })
+  if (settled.result !== 'applied' && settled.result !== 'presumed') return { effect: 'none', because: 'final', ...refusals.stopped }
+  return { effect: settled.result, summary }
+}
+
+async function overtaken({ db, store }: ExecutionDeps, { id, phase }: AttemptInput, message: string): Promise<Attempted> {
+  await store.settleIntent(db, { id, phase, result: 'overtaken', detail: {} })
+  return { effect: 'none', because: 'final', ...ended('overtaken', 'target_changed', message) }
+}
+
+function refusedPermission(refused: keyof typeof refusalMessage): Attempted {
+  if (refused === 'warrant_expired') return { effect: 'none', because: 'warrant', retryMs: 0, summary: refusalMessage[refused] }
+  return { effect: 'none', because: 'final', ...ended('blocked', refused, refusalMessage[refused]) }
+}
+
+function refusedAttempt(because: keyof typeof refusals): Attempted {
+  const { ending, summary } = refusals[because]
+  if (because === 'warrant_expired') return { effect: 'none', because: 'warrant', retryMs: 0, summary }
+  if (because === 'frozen') return { effect: 'none', because: 'frozen', retryMs: 5_000, summary }
+  if (because === 'cancelled') return { effect: 'none', because: 'cancelled', retryMs: 0, summary }
+  if (because === 'limited') return { effect: 'none', because: 'limited', retryMs: 0, summary }
+  return { effect: 'none', because: 'final', ending, summary }
+}

@@ -1,0 +1,22 @@
+import { checkAnswer } from './check-answer.ts'
+import { close } from './close.ts'
+import type { DecisionDeps } from './deps.ts'
+import { detect } from './detect.ts'
+import { evaluatePolicy } from './evaluate-policy.ts'
+import { issueWarrant } from './issue-warrant.ts'
+import { judgeLost } from './judge-lost.ts'
+import { plan } from './plan.ts'
+import { reserve } from './reserve.ts'
+import type { DecisionSteps } from './results.ts'
+
+/** The steps of the decision worker: reads clusters, holds the warrant key, never writes to a cluster. */
+export const decisionSteps = (deps: DecisionDeps): DecisionSteps => ({
+  detect: detect(deps),
+  plan: plan(deps),
+  evaluatePolicy: evaluatePolicy(deps),
+  checkAnswer: checkAnswer(deps),
+  reserve: reserve(deps),
+  issueWarrant: issueWarrant(deps),
+  judgeLost: judgeLost(deps),
+  close: close(deps),
+})

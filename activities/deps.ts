@@ -1,0 +1,43 @@
+import type { Knex } from 'knex'
+import type { ClusterExecutor, ClusterReader } from '../adapters/kubernetes/cluster.ts'
+import type { PolicySource } from '../adapters/policies/directory.ts'
+import type { WarrantSigner } from '../adapters/signing.ts'
+import type { Sha256 } from '../domain/digest.ts'
+import type { ConcurrencyRule, LimitRule } from '../domain/limits.ts'
+import type { Mode } from '../domain/remediation.ts'
+import type { VerifySignature } from '../domain/warrant.ts'
+import type { Timing } from './results.ts'
+
+/** The repository functions, each of which takes the database first. */
+export type Store = typeof import('../adapters/postgres/store.ts')
+
+export type Recorded = { db: Knex; store: Store }
+
+export type DecisionDeps = Recorded & {
+  /** Throws a `Failure` for a cluster this worker was not told of. */
+  clusters(name: string): ClusterReader
+  policies: PolicySource
+  signer: WarrantSigner
+  sha256: Sha256
+  freshId(): string
+  freshNonce(): string
+  settings: {
+    /** The strictest of the global mode and the namespace's own. */
+    modeOf(namespace: string): Mode
+    limits: readonly LimitRule[]
+    concurrency: readonly ConcurrencyRule[]
+    timing: Timing
+    approvalTimeoutMs: number
+    tzdata: string
+  }
+}
+
+export type ExecutionDeps = Recorded & {
+  cluster: ClusterExecutor
+  verify: VerifySignature
+  sha256: Sha256
+  keyedDigest(text: string): string
+  allowedNamespaces: readonly string[]
+  sleep(ms: number): Promise<void>
+  nowMs(): number
+}

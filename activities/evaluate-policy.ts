@@ -1,0 +1,112 @@
+import { Failure } from '../domain/failure.ts'
+import { decide } from '../domain/policy/decide.ts'
+import type { Decision } from '../domain/policy/decision.ts'
+import { policyInput, type Approval, type Facts, type PolicyInput } from '../domain/policy/input.ts'
+import { capByMode, type Capped } from '../domain/policy/mode.ts'
+import type { Health, Plan } from '../domain/plan.ts'
+import type { RemediationRequest } from '../domain/remediation.ts'
+import type { DecisionDeps } from './deps.ts'
+import { loadRequest } from './detect.ts'
+import { ended } from './ended.ts'
+import type { DecisionSteps, Evaluated } from './results.ts'
+
+/** Windows a policy may count over, by the name it uses for them. */
+const windows = { '5m': 300_000, '1h': 3_600_000, '24h': 86_400_000 } as const
+
+/** Asks the policy with the facts of now, and records question and answer whole. */
+export const evaluatePolicy =
+  (deps: DecisionDeps): DecisionSteps['evaluatePolicy'] =>
+  async ({ id, digest, answers }) => {
+    const { db, store, settings } = deps
+    const request = await loadRequest(deps, id)
+    const stored = await loadPlan(deps, id, digest)
+    const now = (await store.databaseNow(db)).getTime()
+    const input = await inputOf(deps, request, stored, await loadApprovals(deps, id, digest, answers), now)
+    const { decision, capped } = judge(deps, input, request.target.namespace)
+
+    const decisionId = deps.freshId()
+    const answerTimeoutMs = decision.obligations.approvalTtlMs ?? settings.approvalTimeoutMs
+    const answerBy = capped.proceed === 'ask' ? new Date(now + answerTimeoutMs) : null
+    await store.saveDecision(db, { decisionId, id, planDigest: digest, input, decision, proceed: capped.proceed, answerBy })
+    return answerOf(capped, decision, decisionId, answerTimeoutMs)
+  }
+
+const staleAfterMs = 60_000
+const staleMessage = 'the policies have not been readable for a minute; mend the policy directory (AEGIS_POLICY_DIRECTORY)'
+
+export async function loadPlan({ db, store }: Pick<DecisionDeps, 'db' | 'store'>, id: string, digest: string) {
+  const stored = await store.loadPlan(db, id, digest)
+  if (!stored) throw new Failure('missing', 'plan_missing', `remediation \`${id}\` has no plan \`${digest}\``)
+  return stored
+}
+
+function judge({ policies, settings }: DecisionDeps, input: PolicyInput, namespace: string): { decision: Decision; capped: Capped } {
+  const { snapshot, ageMs } = policies.current()
+  const decision = decide(snapshot, input)
+  const capped = capByMode(decision, settings.modeOf(namespace))
+  // Policies nobody could read for so long may no longer say what people think they say.
+  if (ageMs > staleAfterMs) return { decision, capped: { ...capped, proceed: 'deny', code: 'policy_stale', message: staleMessage } }
+  return { decision, capped }
+}
+
+async function inputOf(
+  { db, store, settings }: DecisionDeps,
+  request: RemediationRequest,
+  { plan, baseline }: { plan: Plan; baseline: Health },
+  approvals: Approval[],
+  now: number,
+): Promise<PolicyInput> {
+  const history = await store.historyCounts(db, { workload: plan.workload, action: request.action }, Object.values(windows))
+  return policyInput({
+    request: publicFacts(request),
+    plan,
+    health: baseline,
+    podReady: plan.action === 'restart_pod' && plan.podReady,
+    history: historyFacts(history),
+    approvals,
+    now,
+    tzdata: settings.tzdata,
+  })
+}
+
+/** The request as it was accepted, without the row's bookkeeping. */
+function publicFacts({ id, door, principal, action, target, parameters, reason, severity, fault, incident, attempt, acceptedAt, deadlineAt }: RemediationRequest): RemediationRequest {
+  return { id, door, principal, action, target, parameters, reason, severity, fault, incident, attempt, acceptedAt, deadlineAt }
+}
+
+type History = Awaited<ReturnType<DecisionDeps['store']['historyCounts']>>
+
+function historyFacts({ sinceLastActionMs, ...scopes }: History): Facts {
+  const named = (counts: History['workload']) =>
+    Object.fromEntries(Object.keys(windows).map((name, index) => [name, { effects: counts[index]?.effects ?? null, bad: counts[index]?.bad ?? null }]))
+  return {
+    sinceLastActionMs,
+    workload: named(scopes.workload),
+    namespace: named(scopes.namespace),
+    action: named(scopes.action),
+  }
+}
+
+/** Only committed approvals of this very plan count. */
+async function loadApprovals({ db, store }: DecisionDeps, id: string, digest: string, answers: string[]): Promise<Approval[]> {
+  const rows = await Promise.all(answers.map((answerId) => store.loadAnswer(db, answerId)))
+  return rows
+    .filter((row) => row !== undefined)
+    .filter((row) => row.id === id && row.kind === 'approve' && row.planDigest === digest)
+    .map(({ principal, at }) => ({ principalId: principal.id, owner: principal.owner, roles: principal.roles, groups: [], at: Date.parse(at) }))
+}
+
+function answerOf({ proceed, code, message }: Capped, { obligations }: Decision, decisionId: string, answerTimeoutMs: number): Evaluated {
+  switch (proceed) {
+    case 'deny':
+      return { proceed: 'stop', ...ended('denied', code, message) }
+    case 'observe':
+      return { proceed: 'stop', ...ended('observed', code, message) }
+    case 'suggest':
+      return { proceed: 'stop', ...ended('suggested', code, message) }
+    case 'ask':
+      return { proceed: 'ask', decisionId, answerTimeoutMs, summary: `approval wanted: ${message}` }
+    case 'act':
+      return { proceed: 'act', decisionId, undoSame: obligations.undoOn.includes('same'), summary: `allowed: ${message}` }
+  }
+}

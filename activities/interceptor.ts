@@ -1,0 +1,86 @@
+import { Context } from '@temporalio/activity'
+import type { ActivityExecuteInput, ActivityInboundCallsInterceptor } from '@temporalio/worker'
+import { Failure } from '../domain/failure.ts'
+import { toApplicationFailure } from './failures.ts'
+
+/** One attempt of one step, as the ledger keeps it. */
+export type StepAttempt = {
+  id: string
+  step: string
+  /** Tells one call of a step from another of the same run, and one run from another. */
+  call: string
+  attempt: number
+  startedAt: Date
+  endedAt: Date
+  result: 'ok' | 'failed'
+  code: string | null
+  summary: string
+  facts: Record<string, unknown>
+}
+
+export type StepHooks = {
+  record(attempt: StepAttempt): Promise<void>
+  onFailure(attempt: StepAttempt, failure: unknown): void
+  heartbeatEveryMs: number
+}
+
+/** Steps that write their own ledger entry, in the same transaction as what they record. */
+const selfRecording = new Set(['close'])
+
+/**
+ * Wraps every step: heartbeats while it runs, puts its attempt into the ledger and speaks Temporal's
+ * words for failures. When the ledger cannot take the entry the attempt has failed, and is repeated:
+ * every step is safe to repeat, and a record with holes proves nothing.
+ */
+export function stepInterceptor(hooks: StepHooks): ActivityInboundCallsInterceptor {
+  return {
+    async execute(input, next) {
+      const context = Context.current()
+      const heart = setInterval(() => context.heartbeat(), hooks.heartbeatEveryMs)
+      const startedAt = new Date()
+      try {
+        const result = await next(input)
+        await record(hooks, describe(input, startedAt, result))
+        return result
+      } catch (failure) {
+        const attempt = describeFailure(input, startedAt, failure)
+        hooks.onFailure(attempt, failure)
+        // The step's own failure matters more than a ledger that is away as well: it is retried either way.
+        await record(hooks, attempt).catch(() => undefined)
+        throw failure instanceof Failure ? toApplicationFailure(failure) : failure
+      } finally {
+        clearInterval(heart)
+      }
+    },
+  }
+}
+
+async function record(hooks: StepHooks, attempt: StepAttempt): Promise<void> {
+  if (!selfRecording.has(attempt.step)) await hooks.record(attempt)
+}
+
+type Described = Pick<StepAttempt, 'id' | 'step' | 'call' | 'attempt' | 'startedAt' | 'endedAt'>
+
+function attemptOf(input: ActivityExecuteInput, startedAt: Date): Described {
+  const { activityType, activityId, attempt, workflowExecution } = Context.current().info
+  const { id } = input.args[0] as { id: string }
+  return { id, step: activityType, call: `${workflowExecution?.runId}/${activityId}`, attempt, startedAt, endedAt: new Date() }
+}
+
+function describe(input: ActivityExecuteInput, startedAt: Date, result: unknown): StepAttempt {
+  const { summary = '', ...facts } = result as { summary?: string } & Record<string, unknown>
+  return { ...attemptOf(input, startedAt), result: 'ok', code: null, summary, facts }
+}
+
+function describeFailure(input: ActivityExecuteInput, startedAt: Date, failure: unknown): StepAttempt {
+  const known = failure instanceof Failure
+  return {
+    ...attemptOf(input, startedAt),
+    result: 'failed',
+    code: known ? failure.code : 'unexpected',
+    // An unknown error may carry anything, secrets included: its text goes to no record.
+    summary: known ? failure.message : 'the step failed unexpectedly; the worker log has the details',
+    facts: {},
+  }
+}
+

@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { bounds } from '../../domain/policy/bounds.ts'
+import type { PolicyDocument } from '../../domain/policy/document.ts'
+import { parsePolicy } from '../../domain/policy/parse.ts'
+import { compileSnapshot, setProblems, type PolicySnapshot } from '../../domain/policy/snapshot.ts'
+import { problemText, readYaml, type SourceDocument, type SourceError } from './yaml.ts'
+import { wallClock, zoneExists } from './zones.ts'
+
+export type LoadedPolicies = { snapshot: PolicySnapshot; errors?: undefined } | { snapshot?: undefined; errors: SourceError[] }
+
+/** A file's name and text. */
+export type PolicyFile = { name: string; text: string }
+
+const mostFiles = 1000
+const mostPolicies = 10_000
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+/** The policy files of a directory by name, not those of directories below it. Rejects when it cannot be read. */
+export async function policyFiles(directory: string): Promise<PolicyFile[]> {
+  const names = (await readdir(directory)).filter((name) => /^[^.].*\.ya?ml$/.test(name)).sort()
+  if (names.length > mostFiles) throw new Error(`more than ${mostFiles} files in \`${directory}\``)
+  const texts = await Promise.all(names.map((name) => readFile(join(directory, name), 'utf8')))
+  return names.map((name, at) => ({ name, text: texts[at]! }))
+}
+
+/** Digest of names and texts, to tell whether anything changed without parsing. */
+export const filesDigest = (files: readonly PolicyFile[]): string => sha256(JSON.stringify(files.map(({ name, text }) => [name, text])))
+
+/** All of the files' policies as one snapshot, or every error in them: there is no half a set. */
+export function compileFiles(files: readonly PolicyFile[]): LoadedPolicies {
+  const errors: SourceError[] = []
+  const read: { source: SourceDocument; policy: PolicyDocument }[] = []
+  for (const { name, text } of files) {
+    const { documents, errors: syntax } = readYaml(name, text)
+    errors.push(...syntax)
+    for (const source of documents) {
+      const { policy, problems } = parseSource(source)
+      if (policy) read.push({ source, policy })
+      else errors.push(...problems)
+    }
+  }
+  if (read.length > mostPolicies) errors.push(`more than ${mostPolicies} policies in one directory`)
+  const policies = read.map(({ policy }) => policy)
+  for (const { document, path, message } of setProblems(policies)) errors.push(problemText(read[document]!.source, path, message))
+  return errors.length > 0 ? { errors } : { snapshot: compileSnapshot(policies, { sha256, wallClock }) }
+}
+
+type ParsedSource = { policy: PolicyDocument; problems?: undefined } | { policy?: undefined; problems: SourceError[] }
+
+function parseSource(source: SourceDocument): ParsedSource {
+  if (source.bytes > bounds.documentBytes) return { problems: [problemText(source, [], `larger than ${bounds.documentBytes} bytes; split it`)] }
+  const { policy, problems } = parsePolicy(source.value, { zoneExists })
+  return policy ? { policy } : { problems: problems.map(({ path, message }) => problemText(source, path, message)) }
+}
+
+export const cannotRead = (directory: string, error: unknown): SourceError => {
+  const code = (error as NodeJS.ErrnoException).code
+  return code === undefined ? String((error as Error).message) : `cannot read the policies in \`${directory}\` (${code}); check the path and its permissions`
+}

@@ -1,0 +1,124 @@
+import type { Knex } from 'knex'
+import { canonicalJson } from '../../domain/canonical.ts'
+import type { ActionName, WorkloadRef } from '../../domain/remediation.ts'
+import { guarded } from './failures.ts'
+import { appendParameters, appendSql, systemActor } from './ledger.ts'
+import { first, iso, isoOrNull, rows } from './sql.ts'
+
+/** What the policy engine answered, whole; these fields must be there so that it can be repeated. */
+export type DecisionRecord = { effect: string; code: string; snapshot: string; now: number; tzdata: string }
+
+export type Proceed = 'act' | 'ask' | 'suggest' | 'observe' | 'deny'
+
+export type DecisionRow<D extends DecisionRecord = DecisionRecord> = {
+  decisionId: string
+  id: string
+  planDigest: string
+  input: object
+  decision: D
+  proceed: Proceed
+  answerBy: Date | null
+}
+
+export type StoredDecision = {
+  decisionId: string
+  id: string
+  planDigest: string
+  input: Record<string, unknown>
+  decision: DecisionRecord & Record<string, unknown>
+  proceed: Proceed
+  answerBy: string | null
+  decidedAt: string
+}
+
+/** Row and ledger entry hold the decision with its full input: it can be repeated from either. */
+export const saveDecision = guarded(async (db: Knex, row: DecisionRow): Promise<void> => {
+  const { decisionId, id, planDigest, proceed, answerBy } = row
+  const body = { decisionId, planDigest, proceed, answerBy: isoOrNull(answerBy), input: row.input, decision: row.decision }
+  const entry = { stream: id, stepKey: `decision/${decisionId}`, kind: 'decision', actor: systemActor, body }
+  await rows(
+    db,
+    `with new as (
+       insert into ledger.decision (decision_id, id, plan_digest, input, decision, proceed, answer_by)
+       values (:decisionId, :id, :planDigest, :input, :decision, :proceed, :answerBy) on conflict do nothing returning id
+     )
+     select e.seq from new, lateral ${appendSql} e`,
+    { decisionId, id, planDigest, proceed, answerBy, input: canonicalJson(row.input), decision: canonicalJson(row.decision), ...appendParameters(entry) },
+  )
+})
+
+type StoredRow = {
+  decision_id: string
+  id: string
+  plan_digest: string
+  input: string
+  decision: string
+  proceed: Proceed
+  answer_by: Date | null
+  decided_at: Date
+}
+
+export const latestDecision = guarded(async (db: Knex, id: string): Promise<StoredDecision | undefined> => {
+  const row = await first<StoredRow>(db, 'select * from ledger.decision where id = :id order by ordinal desc limit 1', { id })
+  return row && toStoredDecision(row)
+})
+
+const toStoredDecision = (row: StoredRow): StoredDecision => ({
+  decisionId: row.decision_id,
+  id: row.id,
+  planDigest: row.plan_digest,
+  input: JSON.parse(row.input) as Record<string, unknown>,
+  decision: JSON.parse(row.decision) as StoredDecision['decision'],
+  proceed: row.proceed,
+  answerBy: isoOrNull(row.answer_by),
+  decidedAt: iso(row.decided_at),
+})
+
+/** Effects proven within the window, and remediations with an effect that ended `undone` or `needs_human`. */
+export type HistoryCount = { windowMs: number; effects: number; bad: number }
+
+export type History = {
+  workload: HistoryCount[]
+  namespace: HistoryCount[]
+  /** The same action in the same namespace. */
+  action: HistoryCount[]
+  /** Milliseconds since the last proven effect on the workload; null: never. */
+  sinceLastActionMs: number | null
+}
+
+type Scope = { workload: Omit<WorkloadRef, 'uid'>; action: ActionName }
+type CountRow = Record<'workload' | 'namespace' | 'action' | 'workload_bad' | 'namespace_bad' | 'action_bad', number> & {
+  window_ms: number
+  since_ms: number | null
+}
+
+/** What happened lately, for policies. Undos are part of their remediation and not counted again. */
+export const historyCounts = guarded(async (db: Knex, { workload, action }: Scope, windowsMs: readonly number[]): Promise<History> => {
+  const { cluster, namespace, kind, name } = workload
+  const counted = await rows<CountRow>(db, historySql, { cluster, namespace, kind, name, action, windowsMs: [...windowsMs] })
+  const pick = (part: 'workload' | 'namespace' | 'action'): HistoryCount[] =>
+    counted.map((row) => ({ windowMs: row.window_ms, effects: row[part], bad: row[`${part}_bad`] }))
+  const since = await first<{ since_ms: number | null }>(db, sinceSql, { cluster, namespace, kind, name })
+  return { workload: pick('workload'), namespace: pick('namespace'), action: pick('action'), sinceLastActionMs: since?.since_ms ?? null }
+})
+
+const historySql = `
+  with recent as (
+    select i.settled_at, i.action, i.workload_kind = :kind and i.workload_name = :name as here,
+      coalesce(t.outcome in ('undone', 'needs_human'), false) as bad
+    from ledger.intent i left join ledger.terminal t using (id)
+    where i.cluster = :cluster and i.namespace = :namespace and i.phase = 'act' and i.result in ('applied', 'presumed')
+      and i.settled_at > now() - (select max(w) from unnest(:windowsMs::bigint[]) w) * interval '1 ms'
+  )
+  select w.ms::float8 as window_ms,
+    count(*) filter (where here)::integer as workload, count(*) filter (where here and bad)::integer as workload_bad,
+    count(recent.settled_at)::integer as namespace, count(*) filter (where bad)::integer as namespace_bad,
+    count(*) filter (where action = :action)::integer as action, count(*) filter (where action = :action and bad)::integer as action_bad
+  from unnest(:windowsMs::bigint[]) with ordinality w(ms, place)
+  left join recent on recent.settled_at > now() - w.ms * interval '1 ms'
+  group by w.ms, w.place order by w.place`
+
+const sinceSql = `
+  select (extract(epoch from clock_timestamp() - max(settled_at)) * 1000)::float8 as since_ms from ledger.intent
+  where cluster = :cluster and namespace = :namespace and workload_kind = :kind and workload_name = :name
+    and phase = 'act' and result in ('applied', 'presumed')`

@@ -1,0 +1,57 @@
+import type { Knex } from 'knex'
+import { canonicalJson } from '../../domain/canonical.ts'
+import { insertRequest, toRequest, type RequestDraft, type RequestRow } from './request-rows.ts'
+import { rows } from './sql.ts'
+
+type HandoffRow = RequestRow & { deadline_ms: string; answered: boolean }
+
+/** More than this many at one close stay unread, which is far above any honest number. */
+const handoffLimit = 1_000
+
+/**
+ * What others asked for while this remediation held the claim. Asking for the very thing that it then
+ * did is answered by it; anything else becomes a request of its own, once per target and parameters.
+ */
+export async function turnHandoffsIntoRequests(trx: Knex, holder: RequestRow, newId: () => string): Promise<void> {
+  const unread = await rows<HandoffRow>(trx, unreadSql, { id: holder.id })
+  const wish = (row: RequestRow) => canonicalJson([row.action, row.cluster, row.namespace, row.kind, row.name, row.parameters])
+  const made = new Map<string, string>()
+  for (const handoff of unread) {
+    const answered = handoff.answered && wish(handoff) === wish(holder)
+    const became = answered ? null : (made.get(wish(handoff)) ?? (await request(trx, handoff, newId())))
+    if (became !== null) made.set(wish(handoff), became)
+    await rows(trx, 'update ledger.handoff set read_at = now(), became = :became where from_id = :from', { from: handoff.id, became })
+    if (became !== null) {
+      // The alerts behind it now point at its successor, which is told when they stop.
+      await rows(trx, 'update ledger.signal set remediation_id = :became where remediation_id = :from', { from: handoff.id, became })
+    }
+  }
+}
+
+const unreadSql = `
+  select r.*, exists (select from ledger.intent i where i.id = h.into_id and i.phase = 'act'
+      and i.result in ('applied', 'presumed') and i.sent_at >= h.at) as answered
+  from ledger.handoff h join ledger.request r on r.id = h.from_id
+  where h.into_id = :id and h.read_at is null order by h.at limit ${handoffLimit}`
+
+/** Its incident stays with the first request: the alert's rules about one run at a time go by that. */
+async function request(trx: Knex, handoff: HandoffRow, id: string): Promise<string> {
+  const { principal, action, target, parameters, reason, severity, fault } = toRequest(handoff)
+  const draft: RequestDraft = {
+    id,
+    door: 'handoff',
+    principal,
+    action,
+    target,
+    parameters,
+    reason,
+    severity,
+    fault,
+    incident: null,
+    deadlineMs: Number(handoff.deadline_ms),
+    idempotency: null,
+  }
+  const inserted = await insertRequest(trx, draft, handoff.attempt)
+  if (!inserted) throw new Error('the id for a handed-off request was used before')
+  return inserted.id
+}

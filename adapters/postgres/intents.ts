@@ -1,0 +1,187 @@
+import type { Knex } from 'knex'
+import type { ActionName, EffectPhase } from '../../domain/remediation.ts'
+import { Failure } from '../../domain/failure.ts'
+import { guarded } from './failures.ts'
+import { appendEntry, appendParameters, appendSql, systemActor } from './ledger.ts'
+import { permission, type AttemptKey, type IntentRefusal } from './permission.ts'
+import { underLock } from './request-rows.ts'
+import { first, iso, isoOrNull, rows } from './sql.ts'
+
+export type { AttemptKey, IntentRefusal } from './permission.ts'
+
+export type IntentResult = 'applied' | 'presumed' | 'overtaken' | 'fenced' | 'not_sent'
+export type IntentState = 'recorded' | 'sent' | 'fencing' | 'settled'
+
+export type Intent = {
+  id: string
+  phase: EffectPhase
+  planDigest: string
+  warrantId: string
+  claimToken: number
+  runId: string
+  action: ActionName
+  state: IntentState
+  /** Attempts that were allowed to send. 0: nothing can have landed. */
+  attempts: number
+  recordedAt: string
+  /** Of the last attempt. */
+  sentAt: string | null
+  result: IntentResult | null
+  detail: Record<string, unknown> | null
+  settledAt: string | null
+}
+
+/** Written before the first call; a retry, or a reissued warrant for the same plan, finds it again. */
+export const recordIntent = guarded((db: Knex, intent: AttemptKey & { runId: string }): Promise<'recorded' | 'known' | IntentRefusal> =>
+  underLock(db, intent.id, async (trx, request) => {
+    const checked = await permission(trx, request, intent)
+    if (checked.refusal) return checked.refusal
+    if (checked.state !== null) {
+      await rows(trx, rebindSql, intent)
+      return 'known'
+    }
+    const { id, phase, planDigest, warrantId, claimToken, runId } = intent
+    const body = { phase, planDigest, warrantId, claim: claimToken, runId }
+    const entry = { stream: id, stepKey: `intent/${phase}`, kind: 'intent', actor: systemActor, body }
+    await rows(trx, insertSql, { ...intent, action: request.action, ...appendParameters(entry) })
+    return 'recorded'
+  }),
+)
+
+const insertSql = `
+  with new as (
+    insert into ledger.intent (id, phase, plan_digest, warrant_id, claim_token, run_id, action, cluster, namespace, workload_kind, workload_name)
+    select :id, :phase, :planDigest, :warrantId, :claimToken, :runId, :action, cluster, namespace, kind, name
+    from ledger.claim where holder = :id and token = :claimToken returning id
+  )
+  select e.seq from new, lateral ${appendSql} e`
+
+const rebindSql = `update ledger.intent set warrant_id = :warrantId, claim_token = :claimToken where id = :id and phase = :phase and state <> 'settled'`
+
+export type Begun = { go: true; wasSent: boolean } | { go: false; because: IntentRefusal }
+
+/**
+ * The last word before the call. Checks everything by database time, marks the intent `sent` and
+ * commits; only then may the caller send. `wasSent`: an earlier attempt was let through already.
+ */
+export const beginAttempt = guarded((db: Knex, attempt: AttemptKey): Promise<Begun> =>
+  underLock(db, attempt.id, async (trx, request): Promise<Begun> => {
+    const { refusal, state, attempts } = await permission(trx, request, attempt)
+    if (refusal) return { go: false, because: refusal }
+    if (state !== 'recorded' && state !== 'sent') return { go: false, because: 'stopped' }
+    const { id, phase, warrantId } = attempt
+    const entry = {
+      stream: id,
+      stepKey: `attempt/${phase}/${attempts + 1}`,
+      kind: 'attempt',
+      actor: systemActor,
+      body: { phase, attempt: attempts + 1, warrantId },
+    }
+    await rows(trx, sentSql, { id, phase, ...appendParameters(entry) })
+    return { go: true, wasSent: attempts > 0 }
+  }),
+)
+
+const sentSql = `
+  with sent as (
+    update ledger.intent set state = 'sent', sent_at = clock_timestamp(), attempts = attempts + 1 where id = :id and phase = :phase returning id
+  )
+  select e.seq from sent, lateral ${appendSql} e`
+
+export type Settlement = { id: string; phase: EffectPhase; result: IntentResult; detail: Record<string, unknown> }
+
+/** First writer wins; `settled: false` gives the result that stands instead. */
+export const settleIntent = guarded((db: Knex, { id, phase, result, detail }: Settlement): Promise<{ settled: boolean; result: IntentResult }> =>
+  underLock(db, id, async (trx) => {
+    const intent = await first<{ result: IntentResult | null; attempts: number }>(
+      trx,
+      'select result, attempts from ledger.intent where id = :id and phase = :phase',
+      { id, phase },
+    )
+    if (!intent) throw new Failure('missing', 'intent_missing', `remediation \`${id}\` has no intent to ${phase}`)
+    if (intent.result !== null) return { settled: intent.result === result, result: intent.result }
+    const entry = { stream: id, stepKey: `settled/${phase}`, kind: 'settled', actor: systemActor, body: { phase, result, detail, attempts: intent.attempts } }
+    await rows(trx, settleSql, { id, phase, result, detail: JSON.stringify(detail), room: roomAfter(result, intent.attempts), ...appendParameters(entry) })
+    return { settled: true, result }
+  }),
+)
+
+/** A slot is given back only when no effect can have come or can still come. */
+const roomAfter = (result: IntentResult, attempts: number): 'used' | 'free' =>
+  result === 'fenced' || result === 'not_sent' || (result === 'overtaken' && attempts === 0) ? 'free' : 'used'
+
+// The effect's time is not after this, so counting from here holds the room a little longer, never shorter.
+const settleSql = `
+  with settled as (
+    update ledger.intent set state = 'settled', result = :result, detail = :detail::jsonb, settled_at = clock_timestamp()
+    where id = :id and phase = :phase
+  ), room as (
+    update ledger.reservation set effect_at = case when :room = 'used' then clock_timestamp() end,
+      released_at = case when :room = 'free' then clock_timestamp() end
+    where id = :id and phase = :phase and released_at is null
+  )
+  select e.seq from ${appendSql} e`
+
+/** From here on no attempt may send. False: there is no intent, or it is settled already. */
+export const markFencing = guarded((db: Knex, id: string, phase: EffectPhase): Promise<boolean> =>
+  underLock(db, id, async (trx) => {
+    const marked = await first(
+      trx,
+      `update ledger.intent set state = 'fencing' where id = :id and phase = :phase and state in ('recorded', 'sent') returning id`,
+      { id, phase },
+    )
+    if (marked) await appendEntry(trx, { stream: id, stepKey: `fencing/${phase}`, kind: 'fencing', actor: systemActor, body: { phase } })
+    return marked !== undefined || (await loadIntent(trx, id, phase))?.state === 'fencing'
+  }),
+)
+
+type IntentRow = {
+  id: string
+  phase: EffectPhase
+  plan_digest: string
+  warrant_id: string
+  claim_token: string
+  run_id: string
+  action: ActionName
+  state: IntentState
+  attempts: number
+  recorded_at: Date
+  sent_at: Date | null
+  result: IntentResult | null
+  detail: Record<string, unknown> | null
+  settled_at: Date | null
+}
+
+const toIntent = (row: IntentRow): Intent => ({
+  id: row.id,
+  phase: row.phase,
+  planDigest: row.plan_digest,
+  warrantId: row.warrant_id,
+  claimToken: Number(row.claim_token),
+  runId: row.run_id,
+  action: row.action,
+  state: row.state,
+  attempts: row.attempts,
+  recordedAt: iso(row.recorded_at),
+  sentAt: isoOrNull(row.sent_at),
+  result: row.result,
+  detail: row.detail,
+  settledAt: isoOrNull(row.settled_at),
+})
+
+export const loadIntent = guarded(async (db: Knex, id: string, phase: EffectPhase): Promise<Intent | undefined> => {
+  const row = await first<IntentRow>(db, 'select * from ledger.intent where id = :id and phase = :phase', { id, phase })
+  return row && toIntent(row)
+})
+
+/** Both phases of these remediations, act before undo. */
+export const intentsOf = async (db: Knex, ids: readonly string[]): Promise<Intent[]> =>
+  (await rows<IntentRow>(db, 'select * from ledger.intent where id = any(:ids::uuid[]) order by id, phase', { ids: [...ids] })).map(toIntent)
+
+/** Whether a call may have been sent whose outcome is not known. */
+export const unresolved = `attempts > 0 and state <> 'settled'`
+
+/** Intents that may have been sent and whose outcome is not known: to be fenced before closing. */
+export const unresolvedIntents = guarded(async (db: Knex, id: string): Promise<Intent[]> =>
+  (await rows<IntentRow>(db, `select * from ledger.intent where id = :id and ${unresolved} order by phase`, { id })).map(toIntent),
+)

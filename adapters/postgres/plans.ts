@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto'
+import type { Knex } from 'knex'
+import { canonicalJson } from '../../domain/canonical.ts'
+import type { Health, Plan, PreflightCard, Refusal } from '../../domain/plan.ts'
+import { guarded } from './failures.ts'
+import { appendParameters, appendSql, systemActor } from './ledger.ts'
+import { first, iso, rows } from './sql.ts'
+
+export type PlanRow = { id: string; plan: Plan; digest: string; baseline: Health; observedAt: string }
+export type StoredPlan = Omit<PlanRow, 'id'>
+export type PreflightRow = { id: string; digest: string; card: PreflightCard; refusal: Refusal | null }
+export type StoredPreflight = Omit<PreflightRow, 'id'> & { at: string }
+
+/** Kept once per digest: a plan that comes out the same again leaves the first baseline standing. */
+export const savePlan = guarded(async (db: Knex, { id, plan, digest, baseline, observedAt }: PlanRow): Promise<void> => {
+  const entry = { stream: id, stepKey: `plan/${digest}`, kind: 'planned', actor: systemActor, body: { digest, plan, baseline, observedAt } }
+  await rows(
+    db,
+    `with new as (
+       insert into ledger.plan (id, digest, plan, baseline, observed_at) values (:id, :digest, :plan, :baseline, :observedAt)
+       on conflict do nothing returning id
+     )
+     select e.seq from new, lateral ${appendSql} e`,
+    { id, digest, plan: canonicalJson(plan), baseline: JSON.stringify(baseline), observedAt, ...appendParameters(entry) },
+  )
+})
+
+type StoredPlanRow = { digest: string; plan: string; baseline: Health; observed_at: Date }
+
+export const loadPlan = guarded(async (db: Knex, id: string, digest: string): Promise<StoredPlan | undefined> => {
+  const row = await first<StoredPlanRow>(
+    db,
+    'select digest, plan, baseline, observed_at from ledger.plan where id = :id and digest = :digest',
+    { id, digest },
+  )
+  return row && toStoredPlan(row)
+})
+
+export const toStoredPlan = ({ digest, plan, baseline, observed_at: observedAt }: StoredPlanRow): StoredPlan => ({
+  digest,
+  plan: JSON.parse(plan) as Plan,
+  baseline,
+  observedAt: iso(observedAt),
+})
+
+/** What the execution side found before acting; the same card again is the same row. */
+export const savePreflight = guarded(async (db: Knex, { id, digest, card, refusal }: PreflightRow): Promise<void> => {
+  const cardDigest = createHash('sha256').update(canonicalJson({ card, refusal })).digest('hex')
+  const entry = { stream: id, stepKey: `preflight/${digest}/${cardDigest}`, kind: 'preflight', actor: systemActor, body: { digest, card, refusal } }
+  await rows(
+    db,
+    `with new as (
+       insert into ledger.preflight (id, digest, card_digest, card, refusal) values (:id, :digest, :cardDigest, :card, :refusal)
+       on conflict do nothing returning id
+     )
+     select e.seq from new, lateral ${appendSql} e`,
+    { id, digest, cardDigest, card: JSON.stringify(card), refusal: refusal && JSON.stringify(refusal), ...appendParameters(entry) },
+  )
+})
+
+/** The newest card of this plan. */
+export const loadPreflight = guarded(async (db: Knex, id: string, digest: string): Promise<StoredPreflight | undefined> => {
+  const row = await first<{ digest: string; card: PreflightCard; refusal: Refusal | null; at: Date }>(
+    db,
+    'select digest, card, refusal, at from ledger.preflight where id = :id and digest = :digest order by at desc limit 1',
+    { id, digest },
+  )
+  return row && { ...row, at: iso(row.at) }
+})

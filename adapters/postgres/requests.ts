@@ -1,0 +1,91 @@
+import type { Knex } from 'knex'
+import { Failure } from '../../domain/failure.ts'
+import type { Phase, RemediationRequest } from '../../domain/remediation.ts'
+import { guarded } from './failures.ts'
+import { draftParameters, insertRequest, toRequest, toStoredRequest, type Accepted, type RequestDraft, type RequestRow, type StoredRequest } from './request-rows.ts'
+import { first, rows } from './sql.ts'
+
+export type { Accepted, RequestDraft, StoredRequest } from './request-rows.ts'
+export { acceptSignal, markResolved, retryableAlert, retryableOutcomes, type RetryOffer, type Signal } from './signals.ts'
+
+/**
+ * Commits the request, its ledger entry and the hint to the relay in one statement. Throws
+ * `Failure('conflict', 'idempotency_conflict')` for a used key with another body.
+ */
+export const acceptRequest = guarded(async (db: Knex, draft: RequestDraft): Promise<Accepted> => {
+  const inserted = await insertRequest(db, draft, 1)
+  return inserted ? { accepted: 'new', request: inserted } : { accepted: 'known', request: await requestThatStands(db, draft) }
+})
+
+/** By idempotency key, by id (our own retry), or the open run of the same incident or target. */
+async function requestThatStands(db: Knex, draft: RequestDraft): Promise<RemediationRequest> {
+  const sameKey = draft.idempotency && (await first<RequestRow>(db, byKeySql, { principalId: draft.principal.id, key: draft.idempotency.key }))
+  if (sameKey && sameKey.body_digest !== draft.idempotency?.bodyDigest) {
+    throw new Failure('conflict', 'idempotency_conflict', 'this `Idempotency-Key` was used for another request: send a new key')
+  }
+  const found = sameKey ?? (await first<RequestRow>(db, standingSql, draftParameters(draft, 1)))
+  // The run that stood in the way may have closed in between; the caller asks again and gets its own.
+  if (!found) throw new Failure('unavailable', 'try_again', 'a remediation of the same incident ended just now: ask again')
+  return toRequest(found)
+}
+
+const byKeySql = 'select * from ledger.request where principal_id = :principalId and idempotency_key = :key'
+
+const standingSql = `
+  select * from ledger.request
+  where id = :id or (fingerprint = :fingerprint and (phase <> 'closed' or (starts_at = :startsAt and attempt = :attempt)))
+    or (:fingerprint::text is not null and fingerprint is not null and phase <> 'closed'
+      and cluster = :cluster and namespace = :namespace and kind = :kind and name = :name and action = :action)
+  order by (id = :id) desc, (phase <> 'closed') desc, accepted_at desc limit 1`
+
+/** Accepted and not yet handed to Temporal, oldest first. */
+export const unstartedRequests = guarded(async (db: Knex, limit: number, olderThanMs: number): Promise<RemediationRequest[]> => {
+  const found = await rows<RequestRow>(
+    db,
+    `select * from ledger.request
+     where phase <> 'closed' and started_at is null and accepted_at <= now() - :olderThanMs::bigint * interval '1 ms'
+     order by accepted_at limit :limit`,
+    { limit, olderThanMs },
+  )
+  return found.map(toRequest)
+})
+
+export const markStarted = guarded(async (db: Knex, id: string): Promise<void> => {
+  await rows(db, `update ledger.request set started_at = now() where id = :id and started_at is null`, { id })
+})
+
+/** Remediations at work, for the cap before the mutation; those that wait for people or for a turn hold nothing. */
+export const inFlightCount = guarded(async (db: Knex): Promise<number> => {
+  const row = await first<{ count: number }>(
+    db,
+    `select count(*)::integer as count from ledger.request
+     where phase in ('planning', 'acting') or (phase = 'accepted' and started_at is not null)`,
+  )
+  return row?.count ?? 0
+})
+
+/** The first workflow run to come is the remediation's; any other has no business with it. */
+export const bindRun = guarded(async (db: Knex, id: string, firstRunId: string): Promise<'bound' | 'other_run' | 'closed' | 'missing'> => {
+  const row = await first<{ phase: Phase; first_run_id: string | null }>(
+    db,
+    `update ledger.request set
+       first_run_id = case when phase = 'closed' then first_run_id else coalesce(first_run_id, :firstRunId) end,
+       started_at = coalesce(started_at, now()),
+       phase = case when phase = 'accepted' then 'planning' else phase end
+     where id = :id returning phase, first_run_id`,
+    { id, firstRunId },
+  )
+  if (!row) return 'missing'
+  if (row.phase === 'closed') return 'closed'
+  return row.first_run_id === firstRunId ? 'bound' : 'other_run'
+})
+
+export const loadRequest = guarded(async (db: Knex, id: string): Promise<StoredRequest | undefined> => {
+  const row = await first<RequestRow>(db, 'select * from ledger.request where id = :id', { id })
+  return row && toStoredRequest(row)
+})
+
+/** Where the remediation stands, for lists. After closing nothing changes it. */
+export const setPhase = guarded(async (db: Knex, id: string, phase: Exclude<Phase, 'closed'>): Promise<void> => {
+  await rows(db, `update ledger.request set phase = :phase where id = :id and phase not in ('closed', :phase)`, { id, phase })
+})

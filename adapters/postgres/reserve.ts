@@ -1,0 +1,171 @@
+import type { Knex } from 'knex'
+import { admit, type ConcurrencyRule, type LimitEntry, type LimitRule } from '../../domain/limits.ts'
+import type { ActionName, EffectPhase, WorkloadRef } from '../../domain/remediation.ts'
+import { guarded } from './failures.ts'
+import { coveringFreeze, freezeLock } from './freeze.ts'
+import { appendParameters, appendSql, systemActor } from './ledger.ts'
+import { underLock } from './request-rows.ts'
+import { first, rows } from './sql.ts'
+
+export type Reservation = {
+  id: string
+  workload: WorkloadRef
+  action: ActionName
+  limits: readonly LimitRule[]
+  concurrency: readonly ConcurrencyRule[]
+  /** The plan has an undo: room for it is taken too, and given back when it is not used. */
+  undo: boolean
+}
+
+export type Reserved =
+  | { reserved: true; claimToken: number }
+  | { reserved: false; because: 'coalesced'; into: string }
+  | { reserved: false; because: 'busy'; holder: string }
+  | { reserved: false; because: 'limited'; rule: string; retryAfterMs: number }
+  | { reserved: false; because: 'frozen'; freezeId: string; reason: string }
+  | { reserved: false; because: 'kept_for_person'; by: string }
+  | { reserved: false; because: 'closed' }
+
+type ClaimRow = { token: number; state: 'free' | 'held' | 'kept'; holder: string | null; action: ActionName | null }
+
+/**
+ * Takes the claim on the workload and room in every limit, or nothing. Safe to repeat. A run that finds
+ * the claim held for the same action leaves a hand-off, which the holder's close turns into a request.
+ */
+export const reserve = guarded((db: Knex, wanted: Reservation): Promise<Reserved> =>
+  underLock(db, wanted.id, async (trx, request): Promise<Reserved> => {
+    if (request.phase === 'closed') return { reserved: false, because: 'closed' }
+    const claim = await lockClaim(trx, wanted.workload)
+    if (claim.holder === wanted.id && claim.state === 'held') return { reserved: true, claimToken: claim.token }
+    if (claim.holder !== null) return taken(trx, wanted, { ...claim, holder: claim.holder })
+    const rules = rulesFor(wanted)
+    await lockRoom(trx, rules)
+    const room = await lookAtRoom(trx, wanted, rules)
+    return room.refusal ?? { reserved: true, claimToken: await take(trx, wanted, rules, claim.token + 1) }
+  }),
+)
+
+/** Locks the claim's row, making it when the workload was never touched before. */
+async function lockClaim(trx: Knex, { uid, ...workload }: WorkloadRef): Promise<ClaimRow> {
+  const row = await first<ClaimRow>(
+    trx,
+    `insert into ledger.claim (cluster, namespace, kind, name, workload_uid) values (:cluster, :namespace, :kind, :name, :uid)
+     on conflict (cluster, namespace, kind, name) do update set workload_uid = excluded.workload_uid
+     returning token::float8 as token, state, holder, action`,
+    { ...workload, uid },
+  )
+  if (!row) throw new Error('a claim could be neither stored nor found')
+  return row
+}
+
+async function taken(trx: Knex, { id, action }: Reservation, claim: ClaimRow & { holder: string }): Promise<Reserved> {
+  if (claim.state === 'kept') return { reserved: false, because: 'kept_for_person', by: claim.holder }
+  if (claim.action !== action) return { reserved: false, because: 'busy', holder: claim.holder }
+  await rows(trx, 'insert into ledger.handoff (from_id, into_id) values (:id, :into) on conflict do nothing', { id, into: claim.holder })
+  return { reserved: false, because: 'coalesced', into: claim.holder }
+}
+
+/** A limit as it applies here: `key` names the log that every run under the same rule and scope shares. */
+type KeyedRule = { key: string; name: string; limit: number; windowMs: number; phases: EffectPhase[] }
+type Counted = { key: string; name: string; limit: number; scope: ConcurrencyRule['scope'] }
+type Rules = { limits: KeyedRule[]; concurrency: Counted[] }
+
+function rulesFor({ workload: { cluster, namespace, kind, name }, action, limits, concurrency, undo }: Reservation): Rules {
+  const place = { cluster, namespace: `${cluster}/${namespace}`, workload: `${cluster}/${namespace}/${kind}/${name}` }
+  return {
+    limits: limits
+      .filter((rule) => rule.action === '*' || rule.action === action)
+      .map((rule) => ({
+        key: `${rule.action}:${rule.scope}:${place[rule.scope]}:${rule.windowMs}`,
+        name: rule.key,
+        limit: rule.limit,
+        windowMs: rule.windowMs,
+        phases: undo ? ['act', 'undo'] : ['act'],
+      })),
+    concurrency: concurrency.map((rule) => ({ key: `concurrency:${rule.scope}:${place[rule.scope]}`, name: rule.key, limit: rule.limit, scope: rule.scope })),
+  }
+}
+
+/** Freeze shared first, then the keys of all limits in one order for everybody. */
+async function lockRoom(trx: Knex, { limits, concurrency }: Rules): Promise<void> {
+  const keys = [...limits, ...concurrency].map(({ key }) => key).sort()
+  await rows(
+    trx,
+    `select pg_advisory_xact_lock_shared(${freezeLock}) union all
+     select pg_advisory_xact_lock(hash) from (
+       select distinct hashtextextended('ledger.limit:' || key, 0) as hash from unnest(:keys::text[]) key order by hash offset 0
+     ) sorted`,
+    { keys },
+  )
+}
+
+type RoomRow = {
+  now_ms: number
+  freeze: { freeze_id: string; reason: string } | null
+  in_cluster: number
+  in_namespace: number
+  entries: { key: string; amount: number; effect_ms: number | null }[] | null
+}
+
+/** Asked when they are held, so that nothing can change between looking and taking. */
+async function lookAtRoom(trx: Knex, { workload, action }: Reservation, rules: Rules): Promise<{ refusal: Reserved | null }> {
+  const { cluster, namespace } = workload
+  const keys = rules.limits.map(({ key }) => key)
+  const row = await first<RoomRow>(trx, roomSql, { cluster, namespace, action, keys })
+  if (!row) throw new Error('looking at the room gave no row')
+  if (row.freeze) return { refusal: { reserved: false, because: 'frozen', freezeId: row.freeze.freeze_id, reason: row.freeze.reason } }
+  return { refusal: tooManyAtOnce(rules, row) ?? overLimit(rules, row) }
+}
+
+const roomSql = `
+  select (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms,
+    (select jsonb_build_object('freeze_id', f.freeze_id, 'reason', f.reason) from ${coveringFreeze} order by f.set_at limit 1) as freeze,
+    (select count(*)::integer from ledger.claim c where c.state = 'held' and c.cluster = :cluster) as in_cluster,
+    (select count(*)::integer from ledger.claim c where c.state = 'held' and c.cluster = :cluster and c.namespace = :namespace) as in_namespace,
+    (select jsonb_agg(jsonb_build_object('key', r.key, 'amount', r.amount, 'effect_ms', (extract(epoch from r.effect_at) * 1000)::float8))
+     from ledger.reservation r where r.key = any(:keys::text[]) and r.released_at is null
+       and (r.effect_at is null or r.effect_at > now() - r.window_ms * interval '1 ms')) as entries`
+
+/** When a place becomes free nobody knows; asking again this often is cheap. */
+const turnMs = 2_000
+
+function tooManyAtOnce({ concurrency }: Rules, row: RoomRow): Reserved | null {
+  const full = concurrency.find(({ scope, limit }) => (scope === 'cluster' ? row.in_cluster : row.in_namespace) >= limit)
+  return full ? { reserved: false, because: 'limited', rule: full.name, retryAfterMs: turnMs } : null
+}
+
+/** Of all limits that refuse, the one with the longest wait: before that, asking again cannot help. */
+function overLimit({ limits }: Rules, { entries, now_ms: nowMs }: RoomRow): Reserved | null {
+  const refusals = limits.flatMap((rule) => {
+    const log: LimitEntry[] = (entries ?? []).filter(({ key }) => key === rule.key).map(({ amount, effect_ms: effectAtMs }) => ({ amount, effectAtMs }))
+    const admission = admit(log, rule, rule.phases.length, nowMs)
+    return admission.admitted ? [] : [{ rule: rule.name, retryAfterMs: Math.ceil(admission.retryAfterMs) }]
+  })
+  const [longest] = refusals.sort((a, b) => b.retryAfterMs - a.retryAfterMs)
+  return longest ? { reserved: false, because: 'limited', ...longest } : null
+}
+
+async function take(trx: Knex, wanted: Reservation, { limits }: Rules, claimToken: number): Promise<number> {
+  const { id, workload, action } = wanted
+  const { cluster, namespace, kind, name } = workload
+  const slots = limits.flatMap((rule) => rule.phases.map((phase) => ({ phase, key: rule.key, window_ms: rule.windowMs })))
+  const entry = {
+    stream: id,
+    stepKey: `reserved/${claimToken}`,
+    kind: 'reserved',
+    actor: systemActor,
+    body: { claim: claimToken, workload, slots },
+  }
+  await rows(trx, takeSql, { id, cluster, namespace, kind, name, action, claimToken, slots: JSON.stringify(slots), ...appendParameters(entry) })
+  return claimToken
+}
+
+const takeSql = `
+  with claimed as (
+    update ledger.claim set state = 'held', holder = :id, action = :action, token = :claimToken, since = now()
+    where cluster = :cluster and namespace = :namespace and kind = :kind and name = :name
+  ), reserved as (
+    insert into ledger.reservation (id, phase, key, window_ms)
+    select :id, s.phase, s.key, s.window_ms from jsonb_to_recordset(:slots::jsonb) as s(phase text, key text, window_ms bigint)
+  )
+  select e.seq from ${appendSql} e`

@@ -1,0 +1,163 @@
+import type { Knex } from 'knex'
+import type { IncidentKey, Outcome, Phase, RemediationRequest } from '../../domain/remediation.ts'
+import { guarded } from './failures.ts'
+import { insertRequest, toRequest, type Accepted, type RequestDraft, type RequestRow } from './request-rows.ts'
+import { first, inTransaction, rows } from './sql.ts'
+
+/** An alert or a finding. `labelsDigest` shows whether its labels changed since it was first seen. */
+export type Signal = IncidentKey & { labelsDigest: string }
+
+/** ISO 8601: the same alert may be tried again from then on, under this number. */
+export type RetryOffer = { attempt: number; notBefore: string }
+
+/** Endings that more time may cure, while the alert fires on. */
+export const retryableOutcomes: readonly Outcome[] = ['frozen', 'limited', 'blocked', 'unanswered']
+
+/** 1, 2, 4, … minutes, at most an hour, at most this many tries. */
+const attemptLimit = 100
+const backoffLimitMs = 60 * 60_000
+const backoffMs = (attempt: number): number => Math.min(60_000 * 2 ** (attempt - 1), backoffLimitMs)
+
+/**
+ * An alert either starts a run, or joins the one at work on the same target and action, or is known.
+ * However many alerts point at one thing, it is one run. One that fires on after its run ended
+ * `frozen`, `limited`, `blocked` or `unanswered` gets a numbered retry once its backoff is over.
+ */
+export const acceptSignal = guarded((db: Knex, draft: RequestDraft, signal: Signal): Promise<Accepted> =>
+  inTransaction(db, async (trx) => {
+    const seen = await noteSignal(trx, signal)
+    const before = seen ? await runOf(trx, seen) : undefined
+    if (before && !retryIsDue(before)) return { accepted: 'known', request: toRequest(before) }
+    return joinOrStart(trx, { ...draft, incident: { fingerprint: signal.fingerprint, startsAt: signal.startsAt } }, signal, before)
+  }),
+)
+
+/** Counts the signal and returns the remediation it belongs to, if any. Holds the signal's row from here on. */
+async function noteSignal(trx: Knex, { fingerprint, startsAt, labelsDigest }: Signal): Promise<string | null> {
+  const row = await first<{ remediation_id: string | null }>(
+    trx,
+    `insert into ledger.signal (fingerprint, starts_at, labels_digest) values (:fingerprint, :startsAt, :labelsDigest)
+     on conflict (fingerprint, starts_at) do update
+       set last_at = now(), seen = ledger.signal.seen + 1, labels_digest = excluded.labels_digest, resolved_at = null
+     returning remediation_id`,
+    { fingerprint, startsAt, labelsDigest },
+  )
+  return row?.remediation_id ?? null
+}
+
+type RunRow = RequestRow & { outcome: Outcome | null; closed_at: Date | null; now: Date }
+
+const runOf = (trx: Knex, id: string): Promise<RunRow | undefined> =>
+  first(
+    trx,
+    `select r.*, t.outcome, t.closed_at, clock_timestamp() as now from ledger.request r left join ledger.terminal t using (id) where r.id = :id`,
+    { id },
+  )
+
+function offer({ outcome, closed_at: closedAt, attempt }: RunRow): { attempt: number; notBefore: Date } | null {
+  if (outcome === null || closedAt === null || !retryableOutcomes.includes(outcome) || attempt >= attemptLimit) return null
+  return { attempt: attempt + 1, notBefore: new Date(closedAt.getTime() + backoffMs(attempt)) }
+}
+
+const retryIsDue = (run: RunRow): boolean => {
+  const offered = offer(run)
+  return offered !== null && offered.notBefore <= run.now
+}
+
+async function joinOrStart(trx: Knex, draft: RequestDraft, signal: Signal, before: RunRow | undefined): Promise<Accepted> {
+  const attempt = before ? await nextAttempt(trx, signal) : 1
+  const tries = 3
+  for (let tried = 1; ; tried++) {
+    const open = await openRunFor(trx, draft)
+    const started = open ? undefined : await insertRequest(trx, draft, attempt)
+    const request = open ?? started
+    if (request) {
+      await attach(trx, signal, request.id)
+      return { accepted: started ? 'new' : 'known', request }
+    }
+    // Another alert won the race; its row is committed now, unless its run ended meanwhile.
+    if (tried === tries) return { accepted: 'known', request: await latestRunOf(trx, draft, attempt) }
+  }
+}
+
+async function nextAttempt(trx: Knex, { fingerprint, startsAt }: IncidentKey): Promise<number> {
+  const row = await first<{ next: number }>(
+    trx,
+    'select coalesce(max(attempt), 0) + 1 as next from ledger.request where fingerprint = :fingerprint and starts_at = :startsAt',
+    { fingerprint, startsAt },
+  )
+  return row?.next ?? 1
+}
+
+/** The run at work on the same target and action, whoever asked for it. */
+export async function openRunFor(db: Knex, { action, target, incident }: Pick<RequestDraft, 'action' | 'target' | 'incident'>): Promise<RemediationRequest | undefined> {
+  const row = await first<RequestRow>(
+    db,
+    `select * from ledger.request
+     where phase <> 'closed' and ((cluster = :cluster and namespace = :namespace and kind = :kind and name = :name and action = :action)
+       or fingerprint = :fingerprint)
+     order by accepted_at limit 1`,
+    { ...target, action, fingerprint: incident?.fingerprint ?? null },
+  )
+  return row && toRequest(row)
+}
+
+async function latestRunOf(trx: Knex, { incident }: RequestDraft, attempt: number): Promise<RemediationRequest> {
+  const row = await first<RequestRow>(
+    trx,
+    'select * from ledger.request where fingerprint = :fingerprint and starts_at = :startsAt and attempt >= :attempt order by attempt desc limit 1',
+    { ...incident, attempt },
+  )
+  if (!row) throw new Error('a request could be neither stored nor found')
+  return toRequest(row)
+}
+
+const attach = (trx: Knex, { fingerprint, startsAt }: Signal, id: string) =>
+  rows(trx, 'update ledger.signal set remediation_id = :id where fingerprint = :fingerprint and starts_at = :startsAt', { id, fingerprint, startsAt })
+
+/** What a further firing of this alert would get now; null when it is at work, ended for good or never seen. */
+export const retryableAlert = guarded(async (db: Knex, { fingerprint, startsAt }: IncidentKey): Promise<RetryOffer | null> => {
+  const signal = await first<{ remediation_id: string | null }>(
+    db,
+    'select remediation_id from ledger.signal where fingerprint = :fingerprint and starts_at = :startsAt and resolved_at is null',
+    { fingerprint, startsAt },
+  )
+  const run = signal?.remediation_id ? await runOf(db, signal.remediation_id) : undefined
+  const offered = run ? offer(run) : null
+  return offered && { attempt: offered.attempt, notBefore: offered.notBefore.toISOString() }
+})
+
+const waitingPhases: readonly Phase[] = ['accepted', 'planning', 'awaiting_approval', 'waiting_turn']
+
+const system = { id: 'aegis', kind: 'service', owner: 'aegis', roles: ['service'] }
+
+/**
+ * The alert has stopped. Returns the remediations that wait and now have no firing alert left: each
+ * gets an answer of kind `resolve`, which its workflow is told like any other.
+ */
+export const markResolved = guarded((db: Knex, { fingerprint, startsAt }: IncidentKey): Promise<string[]> =>
+  inTransaction(db, async (trx) => {
+    const signal = await first<{ remediation_id: string | null }>(
+      trx,
+      `update ledger.signal set resolved_at = coalesce(resolved_at, now())
+       where fingerprint = :fingerprint and starts_at = :startsAt returning remediation_id`,
+      { fingerprint, startsAt },
+    )
+    if (!signal?.remediation_id) return []
+    const told = await rows<{ id: string }>(trx, resolveSql, { id: signal.remediation_id, system: JSON.stringify(system), waiting: [...waitingPhases] })
+    return told.map(({ id }) => id)
+  }),
+)
+
+const resolveSql = `
+  with resolved as (
+    update ledger.request r set resolved_at = now()
+    where r.id = :id and r.phase = any(:waiting) and r.fingerprint is not null and r.resolved_at is null
+      and not exists (select from ledger.signal s where s.remediation_id = r.id and s.resolved_at is null)
+    returning r.id
+  ), answered as (
+    insert into ledger.answer (answer_id, id, kind, principal, owner, comment)
+    select gen_random_uuid(), id, 'resolve', :system, 'aegis', 'every alert that asked for this has stopped' from resolved
+    on conflict do nothing returning answer_id, id
+  )
+  select id, pg_notify('aegis_answer', answer_id::text) from answered`

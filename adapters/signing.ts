@@ -1,0 +1,53 @@
+import { createHash, createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign, verify, type KeyObject } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { uuidv7 as uuidv7From } from '../domain/uuid.ts'
+import type { VerifySignature } from '../domain/warrant.ts'
+
+export const sha256Hex = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex')
+
+/** A fresh, time-ordered id. */
+export const freshId = (): string => uuidv7From(Date.now(), randomBytes(10))
+
+export const freshNonce = (): string => randomBytes(16).toString('base64url')
+
+/** The same secret gives the same short digest, and nobody without the key can guess it back. */
+export function keyedDigest(key: Buffer): (text: string) => string {
+  return (text) => `hmac:${createHmac('sha256', key).update(text, 'utf8').digest('hex').slice(0, 16)}`
+}
+
+export type WarrantSigner = { keyId: string; sign(text: string): string }
+
+/** Ed25519 from a PKCS#8 PEM file. Held by the decision side alone. */
+export function warrantSigner(privateKeyFile: string): WarrantSigner {
+  const key = createPrivateKey(readKeyFile(privateKeyFile, 'AEGIS_WARRANT_KEY_FILE'))
+  return { keyId: keyIdOf(createPublicKey(key)), sign: (text) => sign(null, Buffer.from(text, 'utf8'), key).toString('base64') }
+}
+
+/** Public keys from a file of one or more PEM blocks: during a rotation both the old and the new one. */
+export function warrantVerifier(publicKeysFile: string): VerifySignature {
+  const text = readKeyFile(publicKeysFile, 'AEGIS_WARRANT_PUBLIC_KEYS_FILE')
+  const blocks = text.match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g) ?? []
+  const keys = new Map(blocks.map((block) => createPublicKey(block)).map((key) => [keyIdOf(key), key]))
+  return (keyId, signedText, signature) => {
+    const key = keys.get(keyId)
+    return key && verify(null, Buffer.from(signedText, 'utf8'), key, Buffer.from(signature, 'base64'))
+  }
+}
+
+/** Writes a new pair, the private half readable by its owner alone. */
+export function createWarrantKeys(privateKeyFile: string, publicKeysFile: string): void {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  writeFileSync(privateKeyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
+  writeFileSync(publicKeysFile, publicKey.export({ type: 'spki', format: 'pem' }))
+}
+
+const keyIdOf = (key: KeyObject): string =>
+  createHash('sha256').update(key.export({ type: 'spki', format: 'der' })).digest('hex').slice(0, 16)
+
+function readKeyFile(path: string, variable: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new Error(`cannot read the key file \`${path}\`: set ${variable} to a readable PEM file`, { cause })
+  }
+}

@@ -1,0 +1,110 @@
+import { z } from 'zod'
+import type { RequestDraft } from '../adapters/postgres/requests.ts'
+import { acceptSignal, markResolved } from '../adapters/postgres/signals.ts'
+import type { Matched } from '../domain/rules/apply.ts'
+import type { Principal } from '../domain/remediation.ts'
+import { defaultCluster, outsideReason } from './accept.ts'
+import { alertReason, incidentOf, labelsText, webhookBody, type Alert } from './alertmanager.ts'
+import { newId, sha256Hex } from './authentication.ts'
+import { reply, route, type ApiDeps, type Route } from './route.ts'
+
+const results = ['accepted', 'known', 'unmatched', 'refused', 'resolved'] as const
+
+const alertResult = z.strictObject({
+  fingerprint: z.string(),
+  result: z.enum(results),
+  /** The remediation it led to or joined. */
+  id: z.uuid().optional(),
+  reason: z.string(),
+})
+type AlertResult = z.infer<typeof alertResult>
+
+/** What one alert asks for, before anything is committed. */
+type Sorted = { alert: Alert; matched: Matched } | { alert: Alert; result: AlertResult } | { alert: Alert; resolved: true }
+
+/** Different targets do not wait for each other; one target's alerts are committed in order. */
+const parallelTargets = 4
+
+const receive = route({
+  method: 'post',
+  path: '/api/v1/alerts',
+  permission: 'alerts:send',
+  summary: "Alertmanager's webhook, version 4",
+  description: 'Each firing alert is held against the rule file; its labels only say where to look. The same alert, and other alerts for the same target and action, join the run that is open.',
+  tag: 'Alerts',
+  body: webhookBody,
+  output: { 202: z.strictObject({ results: z.array(alertResult) }) },
+  handle: async ({ deps, body, principal }) => {
+    const sorted = body.alerts.map((alert) => sort(deps, alert, Date.now()))
+    const settled = await inLanes(sorted, laneOf, parallelTargets, (one) => settle(deps, principal, one))
+    for (const { result } of settled) deps.metrics.alerts.inc({ result })
+    return reply(202, { results: settled })
+  },
+})
+
+function sort({ settings, rules }: ApiDeps, alert: Alert, nowMs: number): Sorted {
+  const { fingerprint, labels, startsAt } = alert
+  if (alert.status === 'resolved') return { alert, resolved: true }
+  const heldMs = Math.max(0, nowMs - Date.parse(startsAt))
+  const matched = rules({ kind: 'alert', alert: labels['alertname'] ?? '', labels, defaultCluster: defaultCluster(settings), heldMs })
+  if ('unmatched' in matched) return { alert, result: { fingerprint, result: 'unmatched', reason: `${matched.unmatched}: ${matched.message}` } }
+  const outside = outsideReason(settings, matched.target)
+  if (outside) return { alert, result: { fingerprint, result: 'refused', reason: `${outside.code}: ${outside.message}` } }
+  return { alert, matched }
+}
+
+const laneOf = (one: Sorted): string => ('matched' in one ? JSON.stringify([one.matched.action, one.matched.target]) : one.alert.fingerprint)
+
+async function settle(deps: ApiDeps, principal: Principal, one: Sorted): Promise<AlertResult> {
+  if ('result' in one) return one.result
+  const { alert } = one
+  const incident = incidentOf(alert)
+  if ('resolved' in one) {
+    const told = await markResolved(deps.db, incident)
+    const reason = told.length === 0 ? 'no open remediation waits for it' : 'the open remediation is told'
+    return { fingerprint: alert.fingerprint, result: 'resolved', reason, ...(told[0] === undefined ? {} : { id: told[0] }) }
+  }
+  const draft = draftOf(deps, principal, alert, one.matched)
+  const { accepted, request } = await acceptSignal(deps.db, draft, { ...incident, labelsDigest: `sha256:${sha256Hex(labelsText(alert))}` })
+  deps.metrics.accepted.inc({ door: 'alert', result: accepted })
+  const { id: rule, version } = one.matched.rule
+  const reason = accepted === 'new' ? `rule \`${rule}\` (version ${version})` : 'it belongs to a remediation that is there already'
+  return { fingerprint: alert.fingerprint, result: accepted === 'new' ? 'accepted' : 'known', id: request.id, reason }
+}
+
+const draftOf = ({ settings }: ApiDeps, principal: Principal, alert: Alert, matched: Matched): RequestDraft => ({
+  id: newId(),
+  door: 'alert',
+  principal,
+  action: matched.action,
+  target: matched.target,
+  parameters: matched.parameters,
+  reason: alertReason(alert),
+  severity: matched.severity,
+  fault: matched.fault,
+  incident: incidentOf(alert),
+  deadlineMs: settings.deadlineMs,
+  idempotency: null,
+})
+
+/** Runs `work` over all items: in order within a lane, at most `width` lanes at once. Answers in the order given. */
+export async function inLanes<Item, Result>(items: readonly Item[], laneOf: (item: Item) => string, width: number, work: (item: Item) => Promise<Result>): Promise<Result[]> {
+  const lanes = new Map<string, number[]>()
+  for (const [index, item] of items.entries()) {
+    const lane = laneOf(item)
+    const places = lanes.get(lane)
+    if (places) places.push(index)
+    else lanes.set(lane, [index])
+  }
+  const results: Result[] = []
+  const waiting = [...lanes.values()]
+  const drive = async () => {
+    for (let lane = waiting.shift(); lane; lane = waiting.shift()) {
+      for (const index of lane) results[index] = await work(items[index]!)
+    }
+  }
+  await Promise.all(Array.from({ length: width }, drive))
+  return results
+}
+
+export const alertRoutes: Route[] = [receive]

@@ -1,0 +1,88 @@
+import { z } from 'zod'
+import { recordAnswer, type AnswerDraft, type AnswerRefusal } from '../adapters/postgres/answers.ts'
+import type { Principal } from '../domain/remediation.ts'
+import { newId } from './authentication.ts'
+import { HttpProblem } from './problems.ts'
+import { noSuchRemediation } from './remediations.ts'
+import { reply, route, type ApiDeps, type Route } from './route.ts'
+import * as shape from './shapes.ts'
+
+const tag = 'Answers'
+
+export const answerReply = z.strictObject({
+  answerId: z.uuid(),
+  /** `delivered`: the run has it. `recorded`: it is committed and a relay will tell the run. */
+  state: z.enum(['delivered', 'recorded']),
+})
+
+const output = { 200: answerReply, 202: answerReply }
+const commentOnly = z.strictObject({ comment: shape.comment.default('') })
+
+const approve = route({
+  method: 'post',
+  path: '/api/v1/remediations/:id/approve',
+  permission: 'remediations:answer',
+  summary: 'Approve exactly the plan whose digest you name',
+  description: 'A requester cannot approve what they, or another key of the same owner, asked for.',
+  tag,
+  params: shape.idParams,
+  body: z.strictObject({ planDigest: shape.planDigest, comment: shape.comment.default('') }),
+  output,
+  handle: ({ deps, params, body, principal }) => answer(deps, { kind: 'approve', id: params.id, principal, ...body }),
+})
+
+const reject = route({
+  method: 'post',
+  path: '/api/v1/remediations/:id/reject',
+  permission: 'remediations:answer',
+  summary: 'Reject what waits for an approval',
+  tag,
+  params: shape.idParams,
+  body: commentOnly,
+  output,
+  handle: ({ deps, params, body, principal }) => answer(deps, { kind: 'reject', id: params.id, principal, planDigest: null, ...body }),
+})
+
+const cancel = route({
+  method: 'post',
+  path: '/api/v1/remediations/:id/cancel',
+  permission: 'remediations:answer',
+  summary: 'Cancel a remediation',
+  description: 'While a change has been sent and its outcome is not known, this answers 409 `in_flight`, stops further attempts and fences the target.',
+  tag,
+  params: shape.idParams,
+  body: commentOnly,
+  output,
+  handle: ({ deps, params, body, principal }) => answer(deps, { kind: 'cancel', id: params.id, principal, planDigest: null, ...body }),
+})
+
+type Given = Pick<AnswerDraft, 'id' | 'kind' | 'planDigest' | 'comment'> & { principal: Principal }
+
+/** The committed row is the answer; telling the run at once is a courtesy that may fail. */
+async function answer(deps: ApiDeps, { id, kind, principal, planDigest, comment }: Given) {
+  const recorded = await recordAnswer(deps.db, { answerId: newId(), id, kind, principal, planDigest, comment })
+  deps.metrics.answers.inc({ kind, result: recorded.recorded ? 'recorded' : recorded.because })
+  if (!recorded.recorded) throw refused(recorded.because, id)
+  const { answerId } = recorded
+  const delivered = (await deps.deliver({ id, answerId, kind })) === 'delivered'
+  if (delivered) return reply(200, { answerId, state: 'delivered' })
+  return reply(202, { answerId, state: 'recorded' })
+}
+
+const explanations: Record<Exclude<AnswerRefusal, 'missing'>, { detail: string; nextStep: string }> = {
+  own_request: { detail: 'whoever asked for a remediation cannot approve it', nextStep: 'let someone else approve: another key of the same owner does not count either' },
+  other_digest: { detail: 'the plan has changed since you looked: its digest is another', nextStep: 'read the remediation again and approve the digest it shows now' },
+  in_flight: { detail: 'a change has been sent and its outcome is not known yet; further attempts are stopped', nextStep: 'watch the remediation: it settles or fences the change by itself' },
+  not_waiting: { detail: 'the remediation is not waiting for this answer', nextStep: 'read the remediation: `phase` says where it stands' },
+  already_answered: { detail: 'this answer has been given already', nextStep: 'read the remediation: `answers` lists who said what' },
+  closed: { detail: 'the remediation has ended', nextStep: 'read its outcome; ask for a new remediation where one is still needed' },
+  frozen: { detail: 'a freeze covers this target: nothing may be approved now', nextStep: '`GET /api/v1/freeze` says which and why; an admin lifts it' },
+}
+
+function refused(because: AnswerRefusal, id: string): HttpProblem {
+  if (because === 'missing') return noSuchRemediation(id)
+  // Refused answers are ledger entries of the remediation they were meant for.
+  return new HttpProblem({ status: because === 'own_request' ? 403 : 409, code: because, ...explanations[because], recorded: true })
+}
+
+export const answerRoutes: Route[] = [approve, reject, cancel]

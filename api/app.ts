@@ -1,0 +1,44 @@
+import express, { type Express } from 'express'
+import helmet from 'helmet'
+import { answerProblem, serve, track } from './pipeline.ts'
+import { HttpProblem } from './problems.ts'
+import type { ApiDeps, Route } from './route.ts'
+import { routes } from './routes.ts'
+
+/** The whole API over its dependencies. It keeps nothing between calls, so any number may run side by side. */
+export function createApp(deps: ApiDeps): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', 'simple')
+  app.enable('case sensitive routing')
+  app.enable('strict routing')
+  app.use(track(deps))
+  app.use(helmet({ contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false } }))
+  for (const route of routes) app[route.method](route.path, serve(route, deps))
+  for (const [path, own] of byPath(routes)) app.all(path, otherMethod(own))
+  app.use(nothingHere)
+  app.use(answerProblem(deps))
+  return app
+}
+
+const byPath = (all: readonly Route[]): Map<string, Route[]> => {
+  const grouped = new Map<string, Route[]>()
+  for (const route of all) grouped.set(route.path, [...(grouped.get(route.path) ?? []), route])
+  return grouped
+}
+
+const otherMethod = (own: readonly Route[]) => (): never => {
+  const methods = own.map(({ method }) => method.toUpperCase()).join(', ')
+  throw new HttpProblem({
+    status: 405,
+    code: 'method_not_allowed',
+    detail: 'this path does not take that method',
+    nextStep: `use ${methods}`,
+    headers: { Allow: methods },
+  })
+}
+
+const nothingHere = (): never => {
+  throw new HttpProblem({ status: 404, code: 'no_route', detail: 'there is nothing at this path', nextStep: '`GET /openapi.json` lists every path' })
+}

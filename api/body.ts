@@ -1,0 +1,68 @@
+import type { IncomingMessage } from 'node:http'
+import { fieldProblem, HttpProblem } from './problems.ts'
+import { scanJson } from './scan.ts'
+
+export const bodyLimitBytes = 256 * 1024
+
+/** An oversized body is thrown away up to here, so that its sender can read our answer; then the line is cut. */
+const drainLimitBytes = 4 * 1024 * 1024
+
+/** Reads and judges the raw text before anything is built from it. No body at all counts as `{}`. */
+export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
+  const bytes = await readBounded(request)
+  const { 'content-encoding': encoding, 'content-type': type } = request.headers
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw unsupported('Content-Encoding', encoding, 'send the body uncompressed')
+  if (bytes.length === 0) return {}
+  if (!isJson(type)) throw unsupported('Content-Type', type ?? '(none)', 'send `Content-Type: application/json`, in UTF-8')
+  return parseStrict(decode(bytes))
+}
+
+/** `JSON.parse` without its silences; see `scanJson`. */
+export function parseStrict(text: string): unknown {
+  const found = scanJson(text)
+  if (found) throw fieldProblem(found.code, [{ field: found.path, message: found.message }])
+  return JSON.parse(text)
+}
+
+async function readBounded(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  // Leaving the loop must not destroy the request: the answer goes out over the same socket.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size <= bodyLimitBytes) chunks.push(chunk)
+    else chunks.length = 0
+    if (size > drainLimitBytes) break
+  }
+  if (size > bodyLimitBytes) throw tooLarge()
+  return Buffer.concat(chunks)
+}
+
+const isJson = (type: string | undefined): boolean => /^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?$/i.test(type ?? '')
+
+function decode(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw fieldProblem('bad_text', [{ field: '', message: 'is not UTF-8' }])
+  }
+}
+
+const tooLarge = () =>
+  new HttpProblem({
+    status: 413,
+    code: 'body_too_large',
+    detail: `the body is larger than ${bodyLimitBytes / 1024} KiB`,
+    errors: [{ field: '', message: `must be at most ${bodyLimitBytes} bytes` }],
+    nextStep: 'send less at once; an Alertmanager route can group by more labels',
+    headers: { Connection: 'close' },
+  })
+
+const unsupported = (header: string, given: string, nextStep: string) =>
+  new HttpProblem({
+    status: 415,
+    code: 'unsupported_body',
+    detail: `\`${header}: ${given.slice(0, 80)}\` is not supported`,
+    errors: [{ field: header, message: nextStep }],
+    nextStep,
+  })

@@ -1,0 +1,98 @@
+import { z } from 'zod'
+import { databaseReady } from '../adapters/postgres/connect.ts'
+import type { Readiness } from '../adapters/metrics.ts'
+import { modes } from '../domain/remediation.ts'
+import { publicRoute, reply, route, type ApiDeps, type Route } from './route.ts'
+
+const tag = 'Health'
+
+const part = z.strictObject({ ok: z.boolean(), reason: z.string().optional() })
+
+const healthReply = z.strictObject({
+  /** `degraded`: requests are accepted and kept; what follows them waits. */
+  status: z.enum(['ready', 'degraded', 'unavailable']),
+  version: z.string(),
+  database: part,
+  temporal: part,
+  policy: part,
+})
+
+const output = { 200: healthReply, 503: healthReply }
+
+const checkTimeoutMs = 3_000
+
+/** Without the database nothing can be accepted; without Temporal or fresh policies only later steps wait. */
+async function health({ deps }: { deps: ApiDeps }) {
+  const [database, temporal] = await Promise.all([bounded(databaseReady(deps.db)), bounded(deps.temporal())])
+  const policy = policyHealth(deps)
+  const degraded = !temporal.ok || !policy.ok
+  const body = { version: deps.settings.version, database, temporal, policy }
+  if (!database.ok) return reply(503, { ...body, status: 'unavailable' })
+  return reply(200, { ...body, status: degraded ? 'degraded' : 'ready' })
+}
+
+type Part = z.infer<typeof part>
+
+function policyHealth({ policies }: ApiDeps): Part {
+  const { stale, error } = policies()
+  if (stale) return { ok: false, reason: 'the policies could not be read for too long: everything is denied' }
+  // The error names files and lines, which `GET /api/v1/policy` shows to those who may see them.
+  return error === undefined ? { ok: true } : { ok: false, reason: 'an edit of the policies is broken: the last good ones are in force' }
+}
+
+/** Reasons are ours, never a driver's words: this route is public. */
+async function bounded(checking: Promise<Readiness>): Promise<Part> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<Readiness>((resolve) => {
+    timer = setTimeout(() => resolve({ ok: false, reason: 'it does not answer in time' }), checkTimeoutMs)
+  })
+  const { ok, reason } = await Promise.race([checking.catch((): Readiness => ({ ok: false, reason: 'it does not answer' })), late])
+  clearTimeout(timer)
+  return ok ? { ok } : { ok, reason: reason ?? 'it does not answer' }
+}
+
+const summary = 'Whether this process can do its work now'
+
+const configView = z.strictObject({
+  version: z.string(),
+  mode: z.enum(modes),
+  clusters: z.array(z.string()),
+  namespaces: z.array(z.string()),
+  deadlineMs: z.int(),
+  temporalUiUrl: z.string(),
+  temporalNamespace: z.string(),
+  policyDirectory: z.string(),
+  rulesFile: z.string(),
+  logLevel: z.string(),
+})
+
+const config = route({
+  method: 'get',
+  path: '/health/config',
+  permission: 'config:read',
+  summary: 'The settings in force; nothing secret is among them',
+  tag,
+  output: { 200: configView },
+  handle: async ({ deps: { settings } }) => reply(200, { ...settings, clusters: [...settings.clusters], namespaces: [...settings.namespaces] }),
+})
+
+export const healthRoutes: Route[] = [
+  publicRoute({ path: '/api/v1/health', summary, tag, output, handle: health }),
+  publicRoute({ path: '/health', summary: `${summary} (the executor's address for it)`, tag, output, handle: health }),
+  publicRoute({
+    path: '/api/v1/health/ping',
+    summary: 'Whether this process is alive',
+    tag,
+    output: { 200: z.strictObject({ status: z.literal('ok') }) },
+    handle: async () => reply(200, { status: 'ok' }),
+  }),
+  config,
+  publicRoute({
+    path: '/metrics',
+    summary: 'Figures for Prometheus',
+    tag,
+    produces: 'text/plain; version=0.0.4; charset=utf-8',
+    output: { 200: z.string() },
+    handle: async ({ deps }) => reply(200, await deps.metrics.registry.metrics()),
+  }),
+]

@@ -1,0 +1,119 @@
+/** The API process: configuration, adapters, app, listen; it holds no rights in any cluster. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { apiConfig, processEnvironment, type ApiConfig } from '../adapters/config.ts'
+import { createLogger, scrub } from '../adapters/log.ts'
+import { createApiMetrics, createRegistry, healthServer } from '../adapters/metrics.ts'
+import { policySource } from '../adapters/policies/directory.ts'
+import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
+import { loadRules } from '../adapters/rules.ts'
+import { Failure } from '../domain/failure.ts'
+import { applyRule } from '../domain/rules/apply.ts'
+import { lazyClient } from '../temporal/client.ts'
+import { deliverAnswer } from '../temporal/signals.ts'
+import { createApp } from './app.ts'
+import { ensureFirstKey } from './first-key.ts'
+import type { ApiDeps, ApiSettings } from './route.ts'
+import { temporalHealth } from './temporal-health.ts'
+import { version } from './version.ts'
+
+const policyReloadMs = 3_000
+const retryMs = 2_000
+const poolMax = 20
+const drainMs = 10_000
+const headersTimeoutMs = 5_000
+const requestTimeoutMs = 15_000
+
+const settingsOf = (config: ApiConfig, temporalNamespace: string): ApiSettings => ({
+  version,
+  clusters: config.AEGIS_CLUSTERS.map(({ name }) => name),
+  namespaces: config.AEGIS_NAMESPACES,
+  mode: config.AEGIS_MODE,
+  deadlineMs: config.AEGIS_DEADLINE_MS,
+  temporalUiUrl: config.TEMPORAL_UI_URL.replace(/\/$/, ''),
+  temporalNamespace,
+  policyDirectory: config.AEGIS_POLICY_DIRECTORY,
+  rulesFile: config.AEGIS_RULES_FILE,
+  logLevel: config.AEGIS_LOG_LEVEL,
+})
+
+async function assemble(config: ApiConfig) {
+  const log = createLogger({ name: 'aegis-api', level: config.AEGIS_LOG_LEVEL })
+  const metrics = createApiMetrics(createRegistry('aegis-api'))
+  const rules = await loadRules(config.AEGIS_RULES_FILE)
+  const policies = await policySource(config.AEGIS_POLICY_DIRECTORY, {
+    reloadMs: policyReloadMs,
+    onChange: ({ snapshot, error }) => (error === undefined ? log.info({ snapshot: snapshot.hash }, 'policies in force') : log.warn({ error }, 'an edit of the policies is not in use')),
+  })
+  const db = connectDatabase({ url: config.DATABASE_URL, applicationName: 'aegis-api', poolMax })
+  const client = lazyClient({ address: config.TEMPORAL_ADDRESS })
+  const deps: ApiDeps = {
+    settings: settingsOf(config, client.options.namespace),
+    db,
+    policies: () => policies.current(),
+    rules: (signal) => applyRule(rules, signal),
+    deliver: (delivery) => deliverAnswer(client, delivery),
+    temporal: temporalHealth(client),
+    log,
+    metrics,
+  }
+  const release = async () => {
+    policies.close()
+    await Promise.allSettled([db.destroy(), client.connection.close()])
+  }
+  return { deps, release }
+}
+
+/** Whether the question of the first key is settled. A database that is away leaves it open; anything else stops the start. */
+async function firstKeySettled({ db, log }: ApiDeps, file: string | undefined): Promise<boolean> {
+  try {
+    const result = await ensureFirstKey(db, { file, show: (line) => console.log(line) })
+    if (result === 'made') log.info({ file }, 'the first API key was made')
+    return true
+  } catch (failure) {
+    if (!(failure instanceof Failure && failure.kind === 'unavailable')) throw failure
+    log.warn({ err: failure }, 'the database does not answer: whether a first API key is needed is looked up later')
+    return false
+  }
+}
+
+async function main(): Promise<void> {
+  const config = apiConfig(processEnvironment())
+  const { deps, release } = await assemble(config)
+  const { log } = deps
+  const stopping = new AbortController()
+  const keyFile = config.AEGIS_FIRST_KEY_FILE
+  const settled = await firstKeySettled(deps, keyFile) // before we listen: who sees us ready can read the key
+  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs }, createApp(deps))
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(config.PORT, config.HOST, resolve))
+  const health = await healthServer({
+    host: config.AEGIS_HEALTH_HOST,
+    port: config.AEGIS_HEALTH_PORT,
+    live: () => true,
+    ready: () => databaseReady(deps.db),
+    registry: deps.metrics.registry,
+  })
+  log.info({ host: config.HOST, port: (server.address() as AddressInfo).port, healthPort: health.port }, 'listening')
+
+  const stop = async (signal: string) => {
+    if (stopping.signal.aborted) return
+    stopping.abort()
+    log.info({ signal }, 'stopping: no new calls, the open ones have 10 s')
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    server.closeIdleConnections()
+    await Promise.race([closed, sleep(drainMs, undefined, { ref: false })])
+    server.closeAllConnections()
+    await Promise.all([closed, health.close(), release()])
+    log.info('stopped')
+  }
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal))
+  for (let known = settled; !known && !stopping.signal.aborted; known = await firstKeySettled(deps, keyFile)) {
+    await sleep(retryMs, undefined, { signal: stopping.signal }).catch(() => undefined)
+  }
+}
+
+main().catch((failure: unknown) => {
+  console.error(scrub(failure instanceof Error ? failure.message : String(failure)))
+  process.exit(1)
+})

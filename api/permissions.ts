@@ -1,0 +1,34 @@
+import type { Role } from '../domain/remediation.ts'
+
+export const permissions = [
+  'remediations:create',
+  'remediations:read',
+  'remediations:answer',
+  'alerts:send',
+  'audit:read',
+  'freeze:read',
+  'freeze:set',
+  'freeze:lift',
+  'claims:release',
+  'policy:read',
+  'policy:evaluate',
+  'keys:manage',
+  'config:read',
+] as const
+export type Permission = (typeof permissions)[number]
+
+const look: readonly Permission[] = ['remediations:read', 'freeze:read', 'policy:read', 'policy:evaluate']
+
+/** Who may do what. Stopping is easier than starting again: an approver may freeze, an admin lifts it. */
+export const granted: Record<Role, readonly Permission[]> = {
+  user: [...look, 'remediations:create'],
+  service: [...look, 'remediations:create', 'alerts:send'],
+  approver: [...look, 'remediations:create', 'remediations:answer', 'freeze:set'],
+  auditor: [...look, 'audit:read'],
+  admin: permissions,
+}
+
+export const allows = (roles: readonly Role[], permission: Permission): boolean => roles.some((role) => granted[role].includes(permission))
+
+export const rolesWith = (permission: Permission): Role[] =>
+  (Object.keys(granted) as Role[]).filter((role) => granted[role].includes(permission)).sort()

@@ -1,0 +1,117 @@
+/** What happens to every call before and after its handler, in this order, for every route alike. */
+import { randomUUID } from 'node:crypto'
+import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express'
+import type { z } from 'zod'
+import { appendEntry } from '../adapters/postgres/ledger.ts'
+import type { Principal } from '../domain/remediation.ts'
+import { authenticate } from './authentication.ts'
+import { readJsonBody } from './body.ts'
+import { fieldErrors } from './fields.ts'
+import { allows, rolesWith, type Permission } from './permissions.ts'
+import { fieldProblem, HttpProblem, problemDocument, problemOf } from './problems.ts'
+import type { ApiDeps, Route } from './route.ts'
+
+const requestIdForm = /^[A-Za-z0-9._-]{1,64}$/
+const idempotencyKeyForm = /^[\x21-\x7e]{1,255}$/
+
+/** Kept beside the response while a call runs. */
+type Locals = { requestId: string; route?: Route; principal?: Principal }
+const locals = (res: Response) => res.locals as Locals
+
+/** Takes over the caller's X-Request-Id where it is harmless, and measures the call. */
+export const track = ({ log, metrics }: ApiDeps): RequestHandler => (req, res, next) => {
+  const given = req.get('x-request-id') ?? ''
+  const requestId = requestIdForm.test(given) ? given : randomUUID()
+  locals(res).requestId = requestId
+  res.set('X-Request-Id', requestId)
+  res.set('Cache-Control', 'no-store')
+  const begun = process.hrtime.bigint()
+  res.once('close', () => {
+    const seconds = Number(process.hrtime.bigint() - begun) / 1e9
+    const { route, principal } = locals(res)
+    const line = { requestId, method: req.method, route: route?.path ?? 'none', status: res.statusCode, ms: Math.round(seconds * 1000), principal: principal?.id }
+    metrics.durationSeconds.observe({ method: req.method, route: line.route, status: line.status }, seconds)
+    if (route?.permission === 'public') log.debug(line, 'answered')
+    else log.info(line, 'answered')
+  })
+  next()
+}
+
+export const serve = (route: Route, deps: ApiDeps): RequestHandler => async (req, res) => {
+  locals(res).route = route
+  const principal = route.permission === 'public' ? null : await admit(route.permission, deps, req, res)
+  const params = parse(route.params, req.params)
+  const query = route.permission === 'public' ? {} : parse(route.query, req.query)
+  const idempotencyKey = route.idempotent ? readIdempotencyKey(req) : null
+  const body = route.body ? parse(route.body, await readJsonBody(req)) : undefined
+  const { requestId } = locals(res)
+  const reply = await route.handle({ deps, params, query, body, requestId, principal, idempotencyKey })
+  res.status(reply.status).type(route.produces).send(route.produces === 'application/json' ? JSON.stringify(reply.body) : reply.body)
+}
+
+async function admit(permission: Permission, { db }: ApiDeps, req: Request, res: Response): Promise<Principal> {
+  const principal = await authenticate(db, req.get('authorization'))
+  locals(res).principal = principal
+  if (allows(principal.roles, permission)) return principal
+  throw new HttpProblem({
+    status: 403,
+    code: 'not_permitted',
+    detail: `this needs the permission \`${permission}\``,
+    nextStep: `use a key with one of the roles ${rolesWith(permission).join(', ')}`,
+  })
+}
+
+/** A route that declares none of a part takes none of it. */
+function parse(schema: z.ZodType | null, value: unknown): unknown {
+  if (!schema) return noneOf(value)
+  const { success, data, error } = schema.safeParse(value)
+  if (!success) throw fieldProblem('bad_request', fieldErrors(error.issues, value))
+  return data
+}
+
+function noneOf(value: unknown): Record<string, never> {
+  const keys = Object.keys(value as object)
+  if (keys.length > 0) throw fieldProblem('bad_request', keys.slice(0, 20).map((field) => ({ field, message: 'unknown field: remove it' })))
+  return {}
+}
+
+function readIdempotencyKey(req: Request): string | null {
+  const key = req.get('idempotency-key')
+  if (key === undefined) return null
+  if (idempotencyKeyForm.test(key)) return key
+  throw fieldProblem('bad_request', [{ field: 'Idempotency-Key', message: 'must be 1 to 255 visible ASCII characters, such as a UUID' }])
+}
+
+/** Mounted last: whatever was thrown leaves as a problem document. */
+export const answerProblem = (deps: ApiDeps): ErrorRequestHandler => async (thrown: unknown, req, res, _next) => {
+  const { requestId, route } = locals(res)
+  const parts = problemOf(thrown)
+  deps.metrics.refused.inc({ code: route ? parts.code : 'no_route' })
+  if (parts.status >= 500) deps.log.error({ err: thrown, requestId, route: route?.path }, 'a call failed')
+  await recordRefusal(deps, req, res, parts)
+  if (res.headersSent || res.destroyed) return void res.destroy()
+  const document = problemDocument(parts, req.path, requestId)
+  res.status(parts.status).set(parts.headers).type('application/problem+json').send(JSON.stringify(document))
+}
+
+const refusedInput = [400, 403, 413, 415]
+
+/**
+ * One audit line for a call that was refused for what it said or for who said it, where we know who.
+ * Names of fields only: their values may be anything. Nothing was done, so a ledger that is away
+ * does not turn the refusal into another answer.
+ */
+async function recordRefusal(deps: ApiDeps, req: Request, res: Response, parts: HttpProblem['parts']): Promise<void> {
+  const { principal, route, requestId } = locals(res)
+  const reads = req.method === 'GET' && parts.status !== 403
+  if (!principal || !route || parts.recorded || reads || !refusedInput.includes(parts.status)) return
+  const { id, kind, owner } = principal
+  const { status, code, errors } = parts
+  const body = { method: req.method, route: route.path, status, code, fields: errors.map(({ field }) => field), requestId }
+  const stream = `refused/${new Date().toISOString().slice(0, 10)}`
+  try {
+    await appendEntry(deps.db, { stream, stepKey: randomUUID(), kind: 'request_refused', actor: { id, kind, owner }, body })
+  } catch (failure) {
+    deps.log.error({ err: failure, requestId }, 'a refusal could not be recorded')
+  }
+}

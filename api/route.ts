@@ -1,0 +1,111 @@
+import type { Knex } from 'knex'
+import { z } from 'zod'
+import type { ApiMetrics, Readiness } from '../adapters/metrics.ts'
+import type { Logger } from '../adapters/log.ts'
+import type { Mode, Principal } from '../domain/remediation.ts'
+import type { AnswerDelivery } from '../temporal/signals.ts'
+import type { AlertRules, Policies } from './ports.ts'
+import type { Permission } from './permissions.ts'
+
+/** What the API needs to know of its settings; nothing in here is secret. */
+export type ApiSettings = {
+  version: string
+  /** Names of the clusters; the first is the default one. */
+  clusters: readonly string[]
+  namespaces: readonly string[]
+  mode: Mode
+  deadlineMs: number
+  temporalUiUrl: string
+  temporalNamespace: string
+  policyDirectory: string
+  rulesFile: string
+  logLevel: string
+}
+
+export type ApiDeps = {
+  settings: ApiSettings
+  db: Knex
+  policies: Policies
+  rules: AlertRules
+  /** Best effort and bounded in time: the relay delivers what is `later`. */
+  deliver: (delivery: AnswerDelivery) => Promise<'delivered' | 'later'>
+  temporal: () => Promise<Readiness>
+  log: Logger
+  metrics: ApiMetrics
+}
+
+/** The only paths that may be declared public. */
+export const publicPaths = ['/api/v1/health', '/api/v1/health/ping', '/health', '/openapi.json', '/metrics'] as const
+export type PublicPath = (typeof publicPaths)[number]
+
+export type Method = 'get' | 'post' | 'delete'
+type Outputs = { readonly [status: number]: z.ZodType }
+type Parsed<S> = S extends z.ZodType ? z.output<S> : Record<string, never>
+
+/** One of the declared statuses with a body its schema allows. */
+export type ReplyOf<O extends Outputs> = { [S in keyof O & number]: { status: S; body: z.input<O[S] & z.ZodType> } }[keyof O & number]
+
+type Description = { summary: string; tag: string; description?: string }
+
+/** What every handler gets: parsed input, and never the raw request. */
+type Input<P, Q, B> = { deps: ApiDeps; params: Parsed<P>; query: Parsed<Q>; body: Parsed<B>; requestId: string }
+
+type Shape<O extends Outputs, P, Q, B> = Description & { output: O; params?: P; query?: Q; body?: B }
+
+type Guarded<O extends Outputs, P, Q, B> = Shape<O, P, Q, B> & {
+  method: Method
+  path: string
+  /** Nobody enters without it; there is no route without one. */
+  permission: Permission
+  /** Takes an Idempotency-Key header. */
+  idempotent?: boolean
+  handle: (call: Input<P, Q, B> & { principal: Principal; idempotencyKey: string | null }) => Promise<ReplyOf<O>>
+}
+
+type Open<O extends Outputs> = Description & { path: PublicPath; output: O; produces?: string; handle: (call: { deps: ApiDeps }) => Promise<ReplyOf<O>> }
+
+export type Call = {
+  deps: ApiDeps
+  params: unknown
+  query: unknown
+  body: unknown
+  requestId: string
+  principal: Principal | null
+  idempotencyKey: string | null
+}
+
+/** A route as the table holds it: the same facts for the server, OpenAPI and the tests. */
+export type Route = Description & {
+  method: Method
+  path: string
+  permission: Permission | 'public'
+  idempotent: boolean
+  /** Content type of the answer; JSON unless it says otherwise. */
+  produces: string
+  params: z.ZodObject | null
+  query: z.ZodObject | null
+  body: z.ZodType | null
+  output: Outputs
+  handle: (call: Call) => Promise<{ status: number; body: unknown }>
+}
+
+/** An answer whose status TypeScript keeps as the number it is. */
+export const reply = <const S extends number, const B>(status: S, body: B): { status: S; body: B } => ({ status, body })
+
+const json = 'application/json'
+
+export function route<
+  const O extends Outputs,
+  P extends z.ZodObject | undefined = undefined,
+  Q extends z.ZodObject | undefined = undefined,
+  B extends z.ZodType | undefined = undefined,
+>(declared: Guarded<O, P, Q, B>): Route {
+  const { params = null, query = null, body = null, idempotent = false } = declared
+  return { ...declared, params, query, body, idempotent, produces: json, handle: declared.handle as unknown as Route['handle'] }
+}
+
+export function publicRoute<const O extends Outputs>(declared: Open<O>): Route {
+  const nothing = { params: null, query: null, body: null, idempotent: false }
+  const { produces = json } = declared
+  return { ...declared, ...nothing, method: 'get', permission: 'public', produces, handle: declared.handle as unknown as Route['handle'] }
+}

@@ -1,0 +1,32 @@
+import { z } from 'zod'
+import { alertRoutes } from './alerts.ts'
+import { answerRoutes } from './answers.ts'
+import { auditRoutes } from './audit.ts'
+import { executorRoutes } from './executor.ts'
+import { stoppingRoutes } from './freeze.ts'
+import { healthRoutes } from './health.ts'
+import { keyRoutes } from './keys.ts'
+import { policyRoutes } from './policy.ts'
+import { remediationRoutes } from './remediations.ts'
+import { openApiDocument } from './openapi.ts'
+import { publicRoute, reply, type Route } from './route.ts'
+
+/** The whole API: what the server mounts, what OpenAPI describes, what the tests walk through. */
+export const routes: readonly Route[] = [
+  ...remediationRoutes,
+  ...answerRoutes,
+  ...executorRoutes,
+  ...alertRoutes,
+  ...stoppingRoutes,
+  ...auditRoutes,
+  ...policyRoutes,
+  ...keyRoutes,
+  ...healthRoutes,
+  publicRoute({
+    path: '/openapi.json',
+    summary: 'This document',
+    tag: 'Health',
+    output: { 200: z.looseObject({ openapi: z.string() }) },
+    handle: async ({ deps }) => reply(200, openApiDocument(routes, deps.settings.version)),
+  }),
+]

@@ -1,0 +1,73 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Problem } from '../api/problems.ts'
+
+/** Where the API is and which key to use. */
+export type Connection = { url: string; apiKey: string }
+
+/** Bad usage ends with exit code 2, everything else that goes wrong with 1. */
+export class Usage extends Error {
+  override readonly name = 'Usage'
+}
+
+/** What the API said no to, or that it did not answer. */
+export class Refused extends Error {
+  override readonly name = 'Refused'
+  readonly problem: Problem | undefined
+  readonly nextStep: string
+  constructor(message: string, nextStep: string, problem?: Problem) {
+    super(message)
+    this.problem = problem
+    this.nextStep = nextStep
+  }
+}
+
+const stackFile = join('.aegis', 'stack.json')
+
+/** `AEGIS_URL` and `AEGIS_API_KEY`; else what a stack started in this directory wrote down. */
+export function connectionOf(env: NodeJS.ProcessEnv, directory: string): Connection {
+  const { AEGIS_URL: url, AEGIS_API_KEY: apiKey } = env
+  const stack = url && apiKey ? undefined : readStack(join(directory, stackFile))
+  const found = { url: url ?? stack?.api ?? '', apiKey: apiKey ?? (url ? '' : (stack?.apiKey ?? '')) }
+  if (found.url === '') throw new Usage('no Aegis to talk to: set AEGIS_URL and AEGIS_API_KEY, or run `npm start` in this checkout')
+  if (!URL.canParse(found.url)) throw new Usage(`\`${found.url}\` is not an address: set AEGIS_URL to one such as http://127.0.0.1:3000`)
+  return { ...found, url: found.url.replace(/\/$/, '') }
+}
+
+function readStack(path: string): { api?: string | null; apiKey?: string | null } | undefined {
+  if (!existsSync(path)) return undefined
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as { api?: string | null; apiKey?: string | null }
+  } catch {
+    throw new Usage(`${path} cannot be read: set AEGIS_URL and AEGIS_API_KEY instead`)
+  }
+}
+
+export type Ask = { method: 'GET' | 'POST' | 'DELETE'; path: string; query?: Record<string, string | undefined>; body?: unknown; headers?: Record<string, string> }
+export type Answer<T> = { status: number; body: T }
+export type Client = <T>(ask: Ask) => Promise<Answer<T>>
+
+const timeoutMs = 15_000
+
+/** One call. Rejects with `Refused` for every problem document, and when nothing answers in time. */
+export const clientOf = ({ url, apiKey }: Connection): Client => async <T>({ method, path, query = {}, body, headers = {} }: Ask) => {
+  const address = new URL(url + path)
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) address.searchParams.set(name, value)
+  const credential: Record<string, string> = apiKey === '' ? {} : { authorization: `Bearer ${apiKey}` }
+  const content: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
+  const sent = body === undefined ? {} : { body: JSON.stringify(body) }
+  const response = await fetch(address, { method, headers: { ...credential, ...content, ...headers }, ...sent, redirect: 'error', signal: AbortSignal.timeout(timeoutMs) })
+    .catch((failure: unknown) => {
+      throw new Refused(`${url} does not answer (${causeOf(failure)})`, 'check AEGIS_URL, and that the API is running: `aegis doctor` looks step by step')
+    })
+  const answer = (await response.json().catch(() => undefined)) as T | Problem | undefined
+  const isProblem = response.headers.get('content-type')?.startsWith('application/problem+json')
+  if (isProblem && answer) throw new Refused((answer as Problem).detail, (answer as Problem).nextStep, answer as Problem)
+  if (answer === undefined) throw new Refused(`${url} answered ${response.status} with something that is not JSON`, 'check that AEGIS_URL is the address of Aegis')
+  return { status: response.status, body: answer as T }
+}
+
+function causeOf(failure: unknown): string {
+  const { message, cause } = (failure ?? {}) as { message?: string; cause?: { code?: string; message?: string } }
+  return cause?.code ?? cause?.message ?? message ?? 'no reason known'
+}

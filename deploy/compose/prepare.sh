@@ -1,0 +1,65 @@
+#!/bin/sh
+# Makes what `docker compose` needs and nobody should choose by hand: passwords, the warrant key
+# pair, the digest key. What is there already stays. Usage, from the top of the checkout:
+#   sh deploy/compose/prepare.sh [<observer kubeconfig> <executor kubeconfig>]
+set -eu
+
+directory="${AEGIS_COMPOSE_DIRECTORY:-.aegis/compose}"
+settings="$directory/settings.env"
+
+stop() { echo "$1" >&2; exit "${2:-1}"; }
+command -v openssl >/dev/null || stop 'openssl is missing: install it with your package manager'
+[ -e docker-compose.yml ] || stop 'there is no docker-compose.yml here: run this from the top of the checkout'
+[ $# -eq 0 ] || [ $# -eq 2 ] || stop 'usage: sh deploy/compose/prepare.sh [<observer kubeconfig> <executor kubeconfig>]' 2
+
+umask 077
+mkdir -p "$directory"
+
+keep_kubeconfig() { # from, name
+  [ -r "$1" ] || stop "cannot read the kubeconfig \`$1\`: give the path of one, docs/deploy.md says how to make it"
+  [ "$1" -ef "$directory/$2" ] || cp "$1" "$directory/$2"
+}
+keep_kubeconfig "${1:-$directory/observer.kubeconfig}" observer.kubeconfig
+keep_kubeconfig "${2:-$directory/executor.kubeconfig}" executor.kubeconfig
+
+if [ ! -e "$directory/warrant.key" ]; then
+  openssl genpkey -algorithm ed25519 -out "$directory/warrant.key"
+  openssl pkey -in "$directory/warrant.key" -pubout -out "$directory/warrant.pub"
+fi
+[ -e "$directory/digest.key" ] || openssl rand -hex 32 >"$directory/digest.key"
+
+# The processes run as whoever prepares, who can read these files, and never as root.
+uid="$(id -u)"
+gid="$(id -g)"
+if [ "$uid" -eq 0 ]; then
+  uid=10001
+  gid=10001
+  chown -R "$uid:$gid" "$directory"
+fi
+
+password() { openssl rand -hex 24; }
+if [ ! -e "$settings" ]; then
+  cat >"$settings" <<SETTINGS
+AEGIS_UID=$uid
+AEGIS_GID=$gid
+AEGIS_COMPOSE_DIRECTORY=$(cd "$directory" && pwd)
+
+# How freely Aegis may act: observe looks and records; suggest, approve and auto do more.
+AEGIS_MODE=observe
+# The namespaces it may act in, with commas between. While this is empty, none.
+AEGIS_NAMESPACES=
+# The name of the cluster that the two kubeconfig files lead to.
+AEGIS_CLUSTER=local
+
+POSTGRES_PASSWORD=$(password)
+AEGIS_OWNER_PASSWORD=$(password)
+AEGIS_API_PASSWORD=$(password)
+AEGIS_DECISION_PASSWORD=$(password)
+AEGIS_EXECUTION_PASSWORD=$(password)
+AEGIS_WATCHER_PASSWORD=$(password)
+TEMPORAL_POSTGRES_PASSWORD=$(password)
+TEMPORAL_DATABASE_PASSWORD=$(password)
+SETTINGS
+fi
+echo "ready: read $settings, then run"
+echo "  docker compose --env-file $settings up --build --wait"

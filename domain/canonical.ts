@@ -1,0 +1,31 @@
+/**
+ * JSON in one form only (RFC 8785 for the values we store: no NaN, no lone surrogates, no undefined
+ * members), so that equal values have equal bytes and equal digests.
+ * Throws a `TypeError` for a value that has no canonical form.
+ */
+export function canonicalJson(value: unknown): string {
+  if (value === null || typeof value === 'boolean') return String(value)
+  if (typeof value === 'number') return canonicalNumber(value)
+  if (typeof value === 'string') return canonicalString(value)
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (typeof value === 'object') return canonicalObject(value as Record<string, unknown>)
+  throw new TypeError(`a ${typeof value} has no canonical JSON form`)
+}
+
+function canonicalNumber(value: number): string {
+  if (!Number.isFinite(value)) throw new TypeError(`${value} has no canonical JSON form`)
+  return JSON.stringify(value)
+}
+
+function canonicalString(value: string): string {
+  if (!value.isWellFormed()) throw new TypeError('a string with a lone surrogate has no canonical JSON form')
+  return JSON.stringify(value)
+}
+
+function canonicalObject(value: Record<string, unknown>): string {
+  const members = Object.keys(value)
+    .filter((key) => value[key] !== undefined)
+    .sort() // by UTF-16 code units, as RFC 8785 asks
+    .map((key) => `${canonicalString(key)}:${canonicalJson(value[key])}`)
+  return `{${members.join(',')}}`
+}

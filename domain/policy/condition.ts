@@ -1,0 +1,93 @@
+import type { AttributeLeaf, Condition, TimeLeaf, Window } from './document.ts'
+import type { PolicyInput } from './input.ts'
+import { compileLeaf } from './operators.ts'
+import { parseAttribute, readAttribute } from './path.ts'
+import { compileTime, type TimeTest, type WallClock } from './time.ts'
+import { and, not, or, type Truth } from './truth.ts'
+
+type Common = { readonly path: string; evaluate(input: PolicyInput): Truth }
+
+/** A condition ready to be asked, with enough of its shape kept to say which leaf failed, by its place in the document. */
+export type Node = Common &
+  (
+    | { readonly form: 'all' | 'any'; readonly parts: readonly Node[] }
+    | { readonly form: 'not'; readonly part: Node }
+    | { readonly form: 'attr'; readonly attr: string; readonly wanted: string; read(input: PolicyInput): unknown }
+    | { readonly form: 'time'; readonly wanted: string; readonly test: TimeTest }
+  )
+
+export function compileCondition(condition: Condition, path: string, wallClock: WallClock): Node {
+  if ('all' in condition) return group('all', path, condition.all, wallClock)
+  if ('any' in condition) return group('any', path, condition.any, wallClock)
+  if ('not' in condition) {
+    const part = compileCondition(condition.not, `${path}.not`, wallClock)
+    return { form: 'not', path, part, evaluate: (input) => not(part.evaluate(input)) }
+  }
+  if ('time' in condition) {
+    const test = compileTime(condition, wallClock)
+    return { form: 'time', path: `${path}.time`, wanted: timeText(condition), test, evaluate: ({ now }) => test.holds(now) }
+  }
+  const keys = parseAttribute(condition.attr)!
+  const test = compileLeaf(condition)
+  const read = (input: PolicyInput): unknown => readAttribute(input, keys)
+  return { form: 'attr', path, attr: condition.attr, wanted: leafText(condition), read, evaluate: (input) => test(read(input)) }
+}
+
+/** Empty `all` is true and empty `any` is false; each stops at the part that settles it. */
+function group(form: 'all' | 'any', path: string, conditions: readonly Condition[], wallClock: WallClock): Node {
+  const parts = conditions.map((part, at) => compileCondition(part, `${path}.${form}[${at}]`, wallClock))
+  const [start, join, settled] = form === 'all' ? [true, and, false] as const : [false, or, true] as const
+  const evaluate = (input: PolicyInput): Truth => {
+    let truth: Truth = start
+    for (const part of parts) {
+      truth = join(truth, part.evaluate(input))
+      if (truth === settled) return truth
+    }
+    return truth
+  }
+  return { form, path, parts, evaluate }
+}
+
+/** Every time test below a node: their edges bound how long a decision holds. */
+export function timeTests(node: Node): TimeTest[] {
+  if (node.form === 'time') return [node.test]
+  if (node.form === 'not') return timeTests(node.part)
+  return node.form === 'attr' ? [] : node.parts.flatMap(timeTests)
+}
+
+/** A leaf that kept a policy from matching, with what was there and what it wanted. */
+export type FailedLeaf = { path: string; actual: string; expected: string }
+
+/** Adds the leaves because of which `node` is not `want`, up to `most` in all. Call it only where that is so. */
+export function collectFailed(node: Node, want: boolean, input: PolicyInput, most: number, found: FailedLeaf[]): void {
+  if (found.length >= most) return
+  if (node.form === 'attr' || node.form === 'time') return void found.push(describe(node, want, input))
+  if (node.form === 'not') return collectFailed(node.part, !want, input, most, found)
+  for (const part of node.parts) if (part.evaluate(input) !== want) collectFailed(part, want, input, most, found)
+  if (node.parts.length === 0) found.push({ path: node.path, actual: `empty \`${node.form}\``, expected: want ? 'at least one condition' : 'a condition that can fail' })
+}
+
+type LeafNode = Extract<Node, { form: 'attr' | 'time' }>
+
+function describe(node: LeafNode, want: boolean, input: PolicyInput): FailedLeaf {
+  const expected = want ? node.wanted : `not ${node.wanted}`
+  const actual = node.form === 'time' ? node.test.shows(input.now) : `${node.attr} is ${valueText(node.read(input))}`
+  return { path: node.path, actual, expected }
+}
+
+const leafText = ({ op, value }: AttributeLeaf): string => (value === undefined ? op : clipped(`${op} ${JSON.stringify(value)}`))
+
+const clipped = (text: string): string => (text.length <= 120 ? text : `${text.slice(0, 119)}…`)
+
+const valueText = (value: unknown): string =>
+  value === undefined || value === null ? 'missing' : clipped(JSON.stringify(value))
+
+function timeText({ time }: TimeLeaf): string {
+  if ('from' in time) return `${time.from} to ${time.to} ${time.zone}`
+  return clipped(`${time.windows.map(windowText).join(', ')} ${time.zone}`)
+}
+
+const windowText = (window: Window): string => {
+  const on = window.days.length === 7 ? '' : `${window.days.join(' ')} `
+  return 'allDay' in window ? `${on}all day` : `${on}${window.from}-${window.to}`
+}

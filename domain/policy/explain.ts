@@ -1,0 +1,94 @@
+import type { ApprovalState } from './approvals.ts'
+import { collectFailed, type FailedLeaf } from './condition.ts'
+import type { Evaluated } from './decide.ts'
+import type { Decision, DecisionCode, NearMiss, Participant } from './decision.ts'
+import type { PolicyInput } from './input.ts'
+import { actionKeys, parseResource } from './names.ts'
+import type { CompiledPolicy } from './snapshot.ts'
+
+/** How many near misses, and leaves of one, a decision carries. */
+const mostNearMisses = 10
+const mostLeaves = 4
+
+/** `id@` and the first twelve digits of the content hash: enough to find the version, short enough to say. */
+export const policyRef = ({ document, hash }: CompiledPolicy): string => `${document.id}@${hash.slice(7, 19)}`
+
+export function participant({ policy, truth }: Evaluated, input: PolicyInput): Participant {
+  const { document, hash, resources } = policy
+  const keys = actionKeys(input.action)
+  const segments = parseResource(input.resource, false)?.segments ?? []
+  return {
+    id: document.id,
+    hash,
+    effect: document.effect,
+    priority: document.priority,
+    truth: truth === true ? true : 'unknown',
+    action: document.actions.find((action) => keys.includes(action)) ?? input.action,
+    resource: resources.find((glob) => glob.matches(segments))?.text ?? input.resource,
+    unknown: truth === true ? [] : leavesAgainst(policy, input),
+  }
+}
+
+/** Why the policy is not a sure match: its end, its `when`, or its `unless`. */
+function leavesAgainst(policy: CompiledPolicy, input: PolicyInput): FailedLeaf[] {
+  const { when, unless, document, validFrom, validTo } = policy
+  if (input.now < validFrom) return [{ path: 'validity.notBefore', actual: 'not yet', expected: String(document.validity.notBefore) }]
+  if (input.now >= validTo) return [{ path: 'validity.notAfter', actual: 'over', expected: String(document.validity.notAfter) }]
+  const found: FailedLeaf[] = []
+  if (when.evaluate(input) !== true) collectFailed(when, true, input, mostLeaves, found)
+  if (unless.evaluate(input) !== false) collectFailed(unless, false, input, mostLeaves, found)
+  return found
+}
+
+/** Policies in scope that neither matched nor took part; those that could have permitted this first. */
+export function nearMisses(counted: readonly Evaluated[], determining: readonly Evaluated[], input: PolicyInput): NearMiss[] {
+  const missed = counted.filter((one) => one.truth !== true && !determining.includes(one))
+  const permits = missed.filter(({ policy }) => policy.document.effect !== 'deny')
+  const denies = missed.filter(({ policy }) => policy.document.effect === 'deny')
+  return [...permits, ...denies].slice(0, mostNearMisses).map(({ policy, truth }) => ({
+    id: policy.document.id,
+    hash: policy.hash,
+    effect: policy.document.effect,
+    truth: truth === 'unknown' ? 'unknown' : false,
+    failed: leavesAgainst(policy, input),
+  }))
+}
+
+type Explanation = Pick<Decision, 'primary' | 'reason' | 'message'>
+
+/** The first sure policy of the determining list speaks; where none is sure, the first of all. */
+export function explain(
+  code: DecisionCode,
+  determining: readonly Evaluated[],
+  missed: readonly NearMiss[],
+  input: PolicyInput,
+  approvals: ApprovalState,
+): Explanation {
+  const indeterminate = code === 'approval_indeterminate' || code === 'deny_indeterminate'
+  const first = determining.find(({ truth }) => indeterminate || truth === true) ?? determining[0]
+  if (!first) return nothingMatched(missed, input)
+  const { id, name, message } = first.policy.document
+  const reason = message ?? name
+  const because = indeterminate ? couldNot(first.policy, input) : `: ${reason}`
+  return { primary: policyRef(first.policy), reason, message: `${verdictText(code, approvals)} \`${id}\`${because}` }
+}
+
+function verdictText(code: DecisionCode, { needed, given }: ApprovalState): string {
+  if (code === 'allowed') return 'allowed by policy'
+  if (code === 'approved') return `allowed with ${given} of ${needed} approvals asked for by policy`
+  if (code === 'explicit_deny' || code === 'deny_indeterminate') return 'denied by policy'
+  return `${needed === 1 ? 'one approval is' : `${needed} approvals are`} asked for by policy`
+}
+
+function couldNot(policy: CompiledPolicy, input: PolicyInput): string {
+  const [leaf] = leavesAgainst(policy, input)
+  return leaf ? `, which could not be evaluated: ${leaf.actual}, wanted ${leaf.expected} (${leaf.path})` : ''
+}
+
+function nothingMatched(missed: readonly NearMiss[], { action, resource }: PolicyInput): Explanation {
+  const reason = `no policy allows \`${action}\` on \`${resource}\``
+  const nearest = missed.find(({ effect }) => effect !== 'deny')
+  const leaf = nearest?.failed[0]
+  const hint = nearest && leaf ? `; nearest is \`${nearest.id}\`: ${leaf.actual}, wanted ${leaf.expected}` : ''
+  return { primary: null, reason, message: `denied: ${reason}${hint}` }
+}

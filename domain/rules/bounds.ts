@@ -1,0 +1,16 @@
+/** A change of the replica count, relative to what the plan finds. A percentage rounds towards no change. */
+export type ReplicaBounds = { change: { step: number } | { percent: number }; min: number; max: number }
+
+/** What a rule gives an action: relative here, absolute only in the plan. */
+export type ParameterBounds = { scale?: ReplicaBounds }
+
+/**
+ * The absolute replica count, within [min, max], never past `current` against the direction asked
+ * for. Equal to `current` means there is nothing to do. A workload at zero is off on purpose and stays so.
+ */
+export function boundedReplicas(current: number, { change, min, max }: ReplicaBounds): number {
+  if (current === 0) return 0
+  const delta = 'step' in change ? change.step : Math.trunc((current * change.percent) / 100)
+  if (delta >= 0) return Math.max(current, Math.min(current + delta, max))
+  return Math.min(current, Math.max(current + delta, min))
+}

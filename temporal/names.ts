@@ -1,0 +1,2 @@
+/** The names starters and workers share with the workflows. */
+export * from '../workflows/names.ts'

@@ -1,0 +1,45 @@
+import { WorkflowNotFoundError, type Client } from '@temporalio/client'
+import type { SettleInput } from '../workflows/messages.ts'
+import { startLoop, type Loop } from './loop.ts'
+import { startSettling } from './starter.ts'
+
+export type ReconcilerOptions = {
+  client: Client
+  /** Started, without a terminal record, and silent for a while. */
+  unsettled(limit: number): Promise<{ id: string; cluster: string }[]>
+  /** Accepted, never started, and past their deadline: closes them. Returns how many. */
+  closeOverdue(): Promise<number>
+  onLost(run: SettleInput): void
+  everyMs: number
+  onFailure(failure: unknown): void
+}
+
+const batch = 100
+
+/**
+ * Finds runs that ended without their completion hook: terminated or deleted in Temporal, or gone with
+ * it. Describes by workflow id, never by run id, so that a reset run counts as the run it continues.
+ */
+export function startReconciler({ client, unsettled, closeOverdue, onLost, everyMs, onFailure }: ReconcilerOptions): Loop {
+  const round = async () => {
+    await closeOverdue()
+    for (const { id, cluster } of await unsettled(batch)) {
+      const lost = await whatHappened(client, id)
+      if (lost === 'running') continue
+      onLost({ id, cluster, lost })
+      await startSettling(client, { id, cluster, lost })
+    }
+  }
+  return startLoop(round, { everyMs, onFailure })
+}
+
+async function whatHappened(client: Client, id: string): Promise<SettleInput['lost'] | 'running'> {
+  try {
+    const { status } = await client.workflow.getHandle(id).describe()
+    if (status.name === 'RUNNING' || status.name === 'PAUSED') return 'running'
+    return status.name === 'TERMINATED' ? 'terminated' : 'failed'
+  } catch (failure) {
+    if (failure instanceof WorkflowNotFoundError) return 'vanished'
+    throw failure
+  }
+}

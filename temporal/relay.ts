@@ -1,0 +1,49 @@
+import type { Client } from '@temporalio/client'
+import type { RemediationRequest } from '../domain/remediation.ts'
+import { startLoop, type Loop } from './loop.ts'
+import { signalAnswer, type AnswerDelivery } from './signals.ts'
+import { startRemediation } from './starter.ts'
+
+/** The committed rows the relay carries to Temporal. */
+export type Outbox = {
+  /** Oldest first; no more than there is room for. */
+  unstarted(limit: number): Promise<RemediationRequest[]>
+  markStarted(id: string): Promise<void>
+  /** Runs that work towards their mutation; those that wait for people or verify do not count. */
+  inFlight(): Promise<number>
+  undelivered(limit: number): Promise<AnswerDelivery[]>
+  markDelivered(answerId: string): Promise<void>
+}
+
+export type RelayOptions = {
+  client: Client
+  outbox: Outbox
+  /** Work in flight before the mutation: more only makes each run slower, not all of them faster. */
+  inFlightLimit: number
+  everyMs: number
+  onFailure(failure: unknown): void
+}
+
+const batch = 50
+
+/** Starts what is accepted and not yet started, and tells runs what people answered. Safe to run many times over. */
+export function startRelay({ client, outbox, inFlightLimit, everyMs, onFailure }: RelayOptions): Loop {
+  const start = async (): Promise<number> => {
+    const room = inFlightLimit - (await outbox.inFlight())
+    const requests = room > 0 ? await outbox.unstarted(Math.min(room, batch)) : []
+    for (const request of requests) {
+      await startRemediation(client, request)
+      await outbox.markStarted(request.id)
+    }
+    return requests.length
+  }
+  const tell = async (): Promise<number> => {
+    const answers = await outbox.undelivered(batch)
+    for (const answer of answers) {
+      await signalAnswer(client, answer)
+      await outbox.markDelivered(answer.answerId)
+    }
+    return answers.length
+  }
+  return startLoop(async () => (await start()) + (await tell()) > 0, { everyMs, onFailure })
+}

@@ -1,0 +1,137 @@
+import { bundleWorkflowCode, DefaultLogger, Worker } from '@temporalio/worker'
+import { fileURLToPath } from 'node:url'
+import { decisionSteps } from '../activities/decision.ts'
+import type { DecisionDeps } from '../activities/deps.ts'
+import { stepInterceptor } from '../activities/interceptor.ts'
+import { decisionConfig, processEnvironment, type DecisionConfig } from '../adapters/config.ts'
+import { connectCluster } from '../adapters/kubernetes/client.ts'
+import { clusterReader } from '../adapters/kubernetes/cluster.ts'
+import { policySource } from '../adapters/policies/directory.ts'
+import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
+import { listen } from '../adapters/postgres/listen.ts'
+import * as store from '../adapters/postgres/store.ts'
+import { freshId, freshNonce, sha256Hex, warrantSigner } from '../adapters/signing.ts'
+import { Failure } from '../domain/failure.ts'
+import { strictestMode } from '../domain/remediation.ts'
+import { lazyClient } from '../temporal/client.ts'
+import { decideQueue } from '../temporal/names.ts'
+import { startReconciler } from '../temporal/reconciler.ts'
+import { startRelay } from '../temporal/relay.ts'
+import { concurrencyRules, limitRules } from './limits.ts'
+import { pollingState, runWorkerProcess, workerOptions } from './process.ts'
+import { stepHooks } from './steps.ts'
+
+const version = '0.1.0'
+const config = decisionConfig(processEnvironment())
+const policyReloadMs = 5_000
+/** Between polls of the outbox; a notification from the database wakes the relay sooner. */
+const relayEveryMs = 500
+
+const health = { host: config.AEGIS_HEALTH_HOST, port: config.AEGIS_HEALTH_PORT }
+const settings = { name: 'aegis-decision', logLevel: config.AEGIS_LOG_LEVEL, temporalAddress: config.TEMPORAL_ADDRESS, health }
+
+await runWorkerProcess(settings, async ({ log, registry }, connection) => {
+  const db = connectDatabase({ url: config.DATABASE_URL, applicationName: settings.name, poolMax: 20 })
+  const policies = await policySource(config.AEGIS_POLICY_DIRECTORY, {
+    reloadMs: policyReloadMs,
+    onChange: ({ snapshot, error }) => (error ? log.error({ error }, 'policies not taken') : log.info({ snapshot: snapshot.hash }, 'policies taken')),
+  })
+  const deps = decisionDeps(config, { db, store, policies })
+  const client = lazyClient({ address: config.TEMPORAL_ADDRESS })
+  const onFailure = (failure: unknown) => log.warn({ err: failure }, 'a round failed; it is tried again')
+
+  const relay = startRelay({
+    client,
+    inFlightLimit: config.AEGIS_IN_FLIGHT_LIMIT,
+    everyMs: relayEveryMs,
+    onFailure,
+    outbox: {
+      unstarted: (limit) => store.unstartedRequests(db, limit, 0),
+      markStarted: (id) => store.markStarted(db, id),
+      inFlight: () => store.inFlightCount(db),
+      undelivered: (limit) => store.undeliveredAnswers(db, limit),
+      markDelivered: (answerId) => store.markDelivered(db, answerId),
+    },
+  })
+  const listener = listen(config.DATABASE_URL, ['aegis_request', 'aegis_answer'], () => relay.kick(), { onError: onFailure })
+  const reconciler = startReconciler({
+    client,
+    everyMs: config.AEGIS_RECONCILE_EVERY_MS,
+    onFailure,
+    onLost: (run) => log.warn(run, 'a run ended without its record; settling it'),
+    unsettled: (limit) => store.unsettledRemediations(db, { idleMs: config.AEGIS_RECONCILE_IDLE_MS, limit }),
+    closeOverdue: () => closeOverdue(),
+  })
+  const closeOverdue = async () => {
+    const overdue = await store.overdueRequests(db, 100)
+    for (const { id } of overdue) {
+      const ending = { outcome: 'blocked', reason: 'never_started', message: 'Temporal did not take the run before the deadline', verdict: null } as const
+      await store.closeRemediation(db, { id, ending, source: 'reconciler', runId: null, facts: {}, newId: freshId })
+    }
+    return overdue.length
+  }
+
+  const workflowBundle = await bundleWorkflowCode({
+    workflowsPath: fileURLToPath(new URL('../workflows/index.ts', import.meta.url)),
+    workflowInterceptorModules: [fileURLToPath(new URL('../workflows/hook.ts', import.meta.url))],
+    logger: new DefaultLogger('ERROR'),
+  })
+  const worker = await Worker.create({
+    ...workerOptions(settings.name),
+    connection,
+    taskQueue: decideQueue,
+    workflowBundle,
+    activities: decisionSteps(deps),
+    interceptors: { activity: [() => ({ inbound: stepInterceptor(stepHooks(db, log, registry)) })] },
+    maxConcurrentWorkflowTaskExecutions: 20,
+    maxConcurrentLocalActivityExecutions: 20,
+    maxConcurrentActivityTaskExecutions: 20,
+  })
+  return {
+    worker,
+    ready: async () => {
+      const database = await databaseReady(db)
+      return database.ok ? pollingState(worker) : database
+    },
+    async stop() {
+      await Promise.all([relay.stop(), reconciler.stop(), listener.close()])
+      policies.close()
+      await client.connection.close()
+      await db.destroy()
+    },
+  }
+})
+
+function decisionDeps(config: DecisionConfig, given: Pick<DecisionDeps, 'db' | 'store' | 'policies'>): DecisionDeps {
+  const readers = new Map(
+    config.AEGIS_CLUSTERS.map(({ name, kubeconfig }) => {
+      const connection = connectCluster({ name, kubeconfig, userAgent: `aegis-decision/${version}`, timeoutMs: 10_000 })
+      return [name, clusterReader(connection)]
+    }),
+  )
+  return {
+    ...given,
+    clusters(name) {
+      const reader = readers.get(name)
+      if (!reader) throw new Failure('invalid', 'unknown_cluster', `cluster \`${name}\` is not in AEGIS_CLUSTERS of the decision worker`)
+      return reader
+    },
+    signer: warrantSigner(config.AEGIS_WARRANT_KEY_FILE),
+    sha256: sha256Hex,
+    freshId,
+    freshNonce,
+    settings: {
+      modeOf: (namespace) => strictestMode(config.AEGIS_MODE, config.AEGIS_NAMESPACE_MODES.get(namespace) ?? 'auto'),
+      limits: limitRules(config.AEGIS_LIMITS),
+      concurrency: concurrencyRules(config),
+      timing: {
+        settleMs: config.AEGIS_SETTLE_MS,
+        verifyTimeoutMs: config.AEGIS_VERIFY_TIMEOUT_MS,
+        undoTimeoutMs: 15 * 60_000,
+        fenceTimeoutMs: 5 * 60_000,
+      },
+      approvalTimeoutMs: config.AEGIS_APPROVAL_TIMEOUT_MS,
+      tzdata: process.versions.tz ?? 'unknown',
+    },
+  }
+}

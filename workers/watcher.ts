@@ -1,0 +1,67 @@
+import { processEnvironment, watcherConfig } from '../adapters/config.ts'
+import { connectCluster } from '../adapters/kubernetes/client.ts'
+import { faultView } from '../adapters/kubernetes/fault-view.ts'
+import { createLogger } from '../adapters/log.ts'
+import { createRegistry, healthServer } from '../adapters/metrics.ts'
+import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
+import { loadRules } from '../adapters/rules.ts'
+import { dwellMsByFault } from '../domain/rules/dwell.ts'
+import type { WatchRules } from '../domain/watch/observe.ts'
+import { wantedFor } from '../domain/watch/request.ts'
+import { isWatched } from '../domain/watch/scope.ts'
+import { watchCluster } from './watch/cluster.ts'
+import { handover } from './watch/handover.ts'
+import { createWatcherMetrics } from './watch/metrics.ts'
+
+const version = '0.1.0'
+const name = 'aegis-watcher'
+const config = watcherConfig(processEnvironment())
+
+const log = createLogger({ name, level: config.AEGIS_LOG_LEVEL })
+const registry = createRegistry(name)
+const metrics = createWatcherMetrics(registry)
+const ruleSet = await loadRules(config.AEGIS_RULES_FILE)
+const db = connectDatabase({ url: config.DATABASE_URL, applicationName: name, poolMax: 4 })
+
+const rules: WatchRules = {
+  dwellMs: dwellMsByFault(ruleSet),
+  acts: (incident) => !('unmatched' in wantedFor(ruleSet, incident)),
+  majorityStopPercent: config.AEGIS_MAJORITY_STOP_PERCENT,
+  requestsPerMinute: config.AEGIS_WATCH_REQUESTS_PER_MINUTE,
+  isoTime: (ms) => new Date(ms).toISOString(),
+}
+
+/** Each cluster has a loop of its own: one that is down holds up no other. */
+const clusters = config.AEGIS_CLUSTERS.map(({ name: cluster, kubeconfig }) => {
+  const connection = connectCluster({ name: cluster, kubeconfig, userAgent: `${name}/${version}`, timeoutMs: 10_000 })
+  return watchCluster({
+    name: cluster,
+    view: faultView(connection, { onFailure: (failure) => log.warn({ err: failure, cluster }, 'the view of a cluster broke off; it is tried again') }),
+    rules,
+    isWatched: (workload) => isWatched(config.AEGIS_WATCH_NAMESPACES, workload),
+    handover: handover({ db, rules: ruleSet, deadlineMs: config.AEGIS_DEADLINE_MS, log, metrics }),
+    log,
+    metrics,
+  })
+})
+
+const health = await healthServer({
+  host: config.AEGIS_HEALTH_HOST,
+  port: config.AEGIS_HEALTH_PORT,
+  registry,
+  live: () => true,
+  ready: async () => {
+    const states = [await databaseReady(db), ...clusters.map(({ ready }) => ready())]
+    const reasons = states.flatMap((state) => (state.ok ? [] : [state.reason ?? 'it is not ready']))
+    return reasons.length === 0 ? { ok: true } : { ok: false, reason: reasons.join('; ') }
+  },
+})
+log.info({ healthPort: health.port, clusters: clusters.map((cluster) => cluster.name), rules: ruleSet.hash }, 'watching')
+
+let stopping: Promise<void> | undefined
+const stop = async () => {
+  await Promise.all(clusters.map((cluster) => cluster.stop()))
+  await health.close()
+  await db.destroy()
+}
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void (stopping ??= stop()))

@@ -1,0 +1,77 @@
+import { condition, setCurrentDetails, setHandler, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow'
+import { isWaiting, newConversation, next, take, type AnswerKind, type AnswerMessage, type Reply } from '../domain/transition.ts'
+import type { Ending, Phase } from '../domain/remediation.ts'
+import { searchAttributes } from './names.ts'
+import { answerUpdate, approveSignal, cancelSignal, rejectSignal, resolveSignal, statusQuery, type RemediateInput, type RemediationStatus } from './messages.ts'
+
+/** One run's state and its conversation with the outside. Everything lives inside: no module state. */
+export type Run = {
+  id: string
+  cluster: string
+  firstRunId: string
+  runId: string
+  enter(phase: Phase, step: string): void
+  setDigest(digest: string): void
+  setDeadline(deadlineMs: number): void
+  /** Milliseconds left until the deadline, never negative. */
+  leftMs(): number
+  take(kinds: readonly AnswerKind[]): AnswerMessage | undefined
+  hasAnswer(kinds: readonly AnswerKind[]): boolean
+  /** True when such an answer is there before the time is over. */
+  answered(kinds: readonly AnswerKind[], timeoutMs: number, summary: string): Promise<boolean>
+  end(ending: Ending): void
+}
+
+export function startRun(input: RemediateInput): Run {
+  let conversation = newConversation()
+  let deadlineMs = Date.now()
+  const status: RemediationStatus = { phase: 'accepted', step: null, planDigest: null, ending: null }
+  const lines: string[] = []
+
+  const hear = (message: unknown): Reply => {
+    const heard = take(conversation, message)
+    conversation = heard.next
+    return heard.reply
+  }
+  const kinds = [['approve', approveSignal], ['reject', rejectSignal], ['cancel', cancelSignal], ['resolve', resolveSignal]] as const
+  for (const [kind, signal] of kinds) setHandler(signal, (ref) => void hear({ kind, answerId: ref?.answerId }))
+  setHandler(answerUpdate, (message) => hear(message))
+  setHandler(statusQuery, () => ({ ...status }))
+
+  const info = workflowInfo()
+  return {
+    id: input.id,
+    cluster: input.cluster,
+    firstRunId: info.firstExecutionRunId,
+    runId: info.runId,
+    enter(phase, step) {
+      if (phase !== status.phase) {
+        const needsApproval = phase === 'awaiting_approval'
+        upsertSearchAttributes([
+          { key: searchAttributes.phase, value: phase },
+          ...(needsApproval ? [{ key: searchAttributes.needsApproval, value: true }] : []),
+        ])
+      }
+      status.phase = phase
+      status.step = step
+      lines.push(`- ${step}`)
+      setCurrentDetails(`**${phase}**\n\n${lines.slice(-20).join('\n')}`)
+    },
+    setDigest: (digest) => void (status.planDigest = digest),
+    setDeadline: (atMs) => void (deadlineMs = atMs),
+    leftMs: () => Math.max(0, deadlineMs - Date.now()),
+    take(wanted) {
+      const found = next(conversation, wanted)
+      conversation = found.next
+      return found.message
+    },
+    hasAnswer: (wanted) => isWaiting(conversation, wanted),
+    answered: (wanted, timeoutMs, summary) => condition(() => isWaiting(conversation, wanted), Math.max(timeoutMs, 1), { summary }),
+    end(ending) {
+      conversation = { ...conversation, stage: 'closed' }
+      status.phase = 'closed'
+      status.ending = ending
+      setCurrentDetails(`**${ending.outcome}** (${ending.reason}): ${ending.message}\n\n${lines.slice(-20).join('\n')}`)
+    },
+  }
+}
