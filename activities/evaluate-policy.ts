@@ -28,6 +28,7 @@ export const evaluatePolicy =
     const answerTimeoutMs = decision.obligations.approvalTtlMs ?? settings.approvalTimeoutMs
     const answerBy = capped.proceed === 'ask' ? new Date(now + answerTimeoutMs) : null
     await store.saveDecision(db, { decisionId, id, planDigest: digest, input, decision, proceed: capped.proceed, answerBy })
+    if (capped.proceed === 'ask') await store.setPhase(db, id, 'awaiting_approval')
     return answerOf(capped, decision, decisionId, answerTimeoutMs)
   }
 

@@ -12,7 +12,8 @@ import type { DecisionSteps } from './results.ts'
 export const plan =
   ({ db, store, clusters, sha256 }: DecisionDeps): DecisionSteps['plan'] =>
   async ({ id, expected }) => {
-    const { action, target, parameters, fault } = await loadRequest({ db, store }, id)
+    const { action, target, parameters, fault, phase } = await loadRequest({ db, store }, id)
+    if (phase === 'waiting_turn') await store.setPhase(db, id, 'planning')
     const observation = await clusters(target.cluster).observe(target)
     if (!observation) return overtakenOrBlocked(expected, `the target \`${target.namespace}/${target.name}\` is gone`)
 

@@ -11,7 +11,10 @@ export const recordIntent =
     if ('refused' in given) return { recorded: false, ...ended('blocked', given.refused, refusalMessage[given.refused]) }
     const { id, phase, digest: planDigest, warrantId, claimToken, runId } = input
     const recorded = await deps.store.recordIntent(deps.db, { id, phase, planDigest, warrantId, claimToken, runId })
-    if (recorded === 'recorded' || recorded === 'known') return { recorded: true, summary: `the ${phase} is on record` }
+    if (recorded === 'recorded' || recorded === 'known') {
+      if (phase === 'undo') await deps.store.setPhase(deps.db, id, 'undoing')
+      return { recorded: true, summary: `the ${phase} is on record` }
+    }
     return { recorded: false, ...refusals[recorded] }
   }
 

@@ -16,15 +16,25 @@ export const reserve =
     const { plan } = await loadPlan(deps, id, digest)
     const { limits, concurrency } = settings
     const taken = await store.reserve(db, { id, workload: plan.workload, action, limits, concurrency, undo: plan.undo !== null })
-    if (taken.reserved) return { reserved: true, claimToken: taken.claimToken, summary: `claim ${taken.claimToken}` }
-
+    if (taken.reserved) {
+      await store.setPhase(db, id, 'acting')
+      return { reserved: true, claimToken: taken.claimToken, summary: `claim ${taken.claimToken}` }
+    }
+    const waitTurn = async (retryMs: number, summary: string) => {
+      await store.setPhase(db, id, 'waiting_turn')
+      return { reserved: false as const, retryMs, summary }
+    }
     const stop = (...how: Parameters<typeof ended>) => ({ reserved: false as const, retryMs: null, ...ended(...how) })
     switch (taken.because) {
       case 'busy':
-        return { reserved: false, retryMs: turnRetryMs, summary: `remediation \`${taken.holder}\` works on the workload` }
+        return waitTurn(turnRetryMs, `remediation \`${taken.holder}\` works on the workload`)
       case 'coalesced':
         return stop('coalesced', 'same_action_running', `remediation \`${taken.into}\` does the same on the same workload`)
       case 'limited':
+        // A place among those at work becomes free when one of them closes; room in a window takes its time.
+        if (concurrency.some(({ key }) => key === taken.rule)) {
+          return waitTurn(taken.retryAfterMs, `\`${taken.rule}\` is full; waiting for a place`)
+        }
         return stop('limited', 'limit_reached', `limit \`${taken.rule}\` is used up; room comes back in ${Math.ceil(taken.retryAfterMs / 1000)} s`)
       case 'frozen':
         return stop('frozen', 'frozen', `frozen: ${taken.reason}`)

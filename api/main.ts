@@ -22,6 +22,7 @@ const policyReloadMs = 3_000
 const retryMs = 2_000
 const poolMax = 20
 const drainMs = 10_000
+const sweepMs = 100
 const headersTimeoutMs = 5_000
 const requestTimeoutMs = 15_000
 
@@ -66,12 +67,13 @@ async function assemble(config: ApiConfig) {
 }
 
 /** Whether the question of the first key is settled. A database that is away leaves it open; anything else stops the start. */
-async function firstKeySettled({ db, log }: ApiDeps, file: string | undefined): Promise<boolean> {
+async function firstKeySettled({ db, log }: ApiDeps, file: string | undefined, stopped: AbortSignal): Promise<boolean> {
   try {
     const result = await ensureFirstKey(db, { file, show: (line) => console.log(line) })
     if (result === 'made') log.info({ file }, 'the first API key was made')
     return true
   } catch (failure) {
+    if (stopped.aborted) return true // the pool was closed under the question
     if (!(failure instanceof Failure && failure.kind === 'unavailable')) throw failure
     log.warn({ err: failure }, 'the database does not answer: whether a first API key is needed is looked up later')
     return false
@@ -84,7 +86,7 @@ async function main(): Promise<void> {
   const { log } = deps
   const stopping = new AbortController()
   const keyFile = config.AEGIS_FIRST_KEY_FILE
-  const settled = await firstKeySettled(deps, keyFile) // before we listen: who sees us ready can read the key
+  const settled = await firstKeySettled(deps, keyFile, stopping.signal) // before we listen: who sees us ready can read the key
   const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs }, createApp(deps))
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(config.PORT, config.HOST, resolve))
   const health = await healthServer({
@@ -101,14 +103,15 @@ async function main(): Promise<void> {
     stopping.abort()
     log.info({ signal }, 'stopping: no new calls, the open ones have 10 s')
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-    server.closeIdleConnections()
+    const sweep = setInterval(() => server.closeIdleConnections(), sweepMs) // a kept-alive line would hold us up
     await Promise.race([closed, sleep(drainMs, undefined, { ref: false })])
+    clearInterval(sweep)
     server.closeAllConnections()
     await Promise.all([closed, health.close(), release()])
     log.info('stopped')
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal))
-  for (let known = settled; !known && !stopping.signal.aborted; known = await firstKeySettled(deps, keyFile)) {
+  for (let known = settled; !known && !stopping.signal.aborted; known = await firstKeySettled(deps, keyFile, stopping.signal)) {
     await sleep(retryMs, undefined, { signal: stopping.signal }).catch(() => undefined)
   }
 }

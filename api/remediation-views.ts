@@ -100,10 +100,17 @@ const step = z.strictObject({
   summary: z.string(),
 })
 
+const scaleBounds = z.strictObject({
+  change: z.union([z.strictObject({ step: z.int() }), z.strictObject({ percent: z.number() })]),
+  min: z.int(),
+  max: z.int(),
+})
+
 export const remediationDetail = z.strictObject({
   ...common,
   message: z.string().nullable(),
-  parameters: z.strictObject({ replicas: z.int().optional(), revision: z.int().optional() }),
+  /** `scale` is an alert rule's step, which the plan makes absolute. */
+  parameters: z.strictObject({ replicas: z.int().optional(), revision: z.int().optional(), scale: scaleBounds.optional() }),
   fault: shape.fault.nullable(),
   incident: z.strictObject({ fingerprint: z.string(), startsAt: z.string() }).nullable(),
   plan: z.strictObject({ digest: z.string(), observedAt: time, plan }).nullable(),
@@ -155,6 +162,6 @@ function toDecision(stored: RemediationView['decision'], mayReadAudit: boolean):
   if (!stored) return null
   const { decisionId, planDigest, proceed, answerBy, decidedAt, decision } = stored
   const { effect, code } = decision
-  const reason = String(decision['reason'] ?? '')
+  const reason = typeof decision['reason'] === 'string' ? decision['reason'] : ''
   return { decisionId, planDigest, effect, code, reason, proceed, answerBy, decidedAt, explanation: mayReadAudit ? decision : null }
 }

@@ -77,9 +77,8 @@ async function dispatch(args: readonly string[], around: Surroundings): Promise<
 }
 
 function parse(command: Command, args: string[]): { values: Record<string, string | boolean | undefined>; positionals: string[] } {
-  const options = Object.fromEntries(
-    Object.entries({ ...command.options, ...everywhere }).map(([name, { type, ...rest }]) => [name, 'short' in rest && rest.short ? { type, short: rest.short } : { type }]),
-  )
+  const all: Command['options'] = { ...command.options, ...everywhere }
+  const options = Object.fromEntries(Object.entries(all).map(([name, { type, short }]) => [name, short === undefined ? { type } : { type, short }]))
   try {
     return parseArgs({ args, options, allowPositionals: true, strict: true })
   } catch (failure) {
@@ -105,8 +104,9 @@ const helpText = (): string => {
 }
 
 const commandHelp = ({ usage, summary, options }: Command): string => {
-  const rows = Object.entries({ ...options, ...everywhere }).map(([name, option]) => {
-    const value = 'value' in option && option.value ? ` ${option.value}` : ''
+  const all: Command['options'] = { ...options, ...everywhere }
+  const rows = Object.entries(all).map(([name, option]) => {
+    const value = option.value === undefined ? '' : ` ${option.value}`
     return `  ${`--${name}${value}`.padEnd(26)}  ${option.describe}`
   })
   return `aegis ${usage}\n\n${summary}\n\n${rows.join('\n')}\n`

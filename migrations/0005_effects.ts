@@ -67,8 +67,8 @@ create table ledger.reservation (
   released_at timestamptz,
   primary key (id, phase, key)
 );
-create index reservation_pending on ledger.reservation (key) where released_at is null and effect_at is null;
-create index reservation_effect on ledger.reservation (key, effect_at) where released_at is null and effect_at is not null;
+create index reservation_pending on ledger.reservation (key) include (amount) where released_at is null and effect_at is null;
+create index reservation_effect on ledger.reservation (key, effect_at) include (amount, window_ms) where released_at is null and effect_at is not null;
 `
 
 const permission = `

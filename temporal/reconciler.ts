@@ -7,8 +7,8 @@ export type ReconcilerOptions = {
   client: Client
   /** Started, without a terminal record, and silent for a while. */
   unsettled(limit: number): Promise<{ id: string; cluster: string }[]>
-  /** Accepted, never started, and past their deadline: closes them. Returns how many. */
-  closeOverdue(): Promise<number>
+  /** Closes what was accepted, never started, and is past its deadline. */
+  closeOverdue(): Promise<void>
   onLost(run: SettleInput): void
   everyMs: number
   onFailure(failure: unknown): void

@@ -1,4 +1,5 @@
 import { bundleWorkflowCode, DefaultLogger, Worker } from '@temporalio/worker'
+import type { Knex } from 'knex'
 import { fileURLToPath } from 'node:url'
 import { decisionSteps } from '../activities/decision.ts'
 import type { DecisionDeps } from '../activities/deps.ts'
@@ -12,11 +13,11 @@ import { listen } from '../adapters/postgres/listen.ts'
 import * as store from '../adapters/postgres/store.ts'
 import { freshId, freshNonce, sha256Hex, warrantSigner } from '../adapters/signing.ts'
 import { Failure } from '../domain/failure.ts'
-import { strictestMode } from '../domain/remediation.ts'
+import { strictestMode, type Ending } from '../domain/remediation.ts'
 import { lazyClient } from '../temporal/client.ts'
 import { decideQueue } from '../temporal/names.ts'
 import { startReconciler } from '../temporal/reconciler.ts'
-import { startRelay } from '../temporal/relay.ts'
+import { startRelay, type Outbox } from '../temporal/relay.ts'
 import { concurrencyRules, limitRules } from './limits.ts'
 import { pollingState, runWorkerProcess, workerOptions } from './process.ts'
 import { stepHooks } from './steps.ts'
@@ -24,6 +25,8 @@ import { stepHooks } from './steps.ts'
 const version = '0.1.0'
 const config = decisionConfig(processEnvironment())
 const policyReloadMs = 5_000
+/** Requests closed in one round of the reconciler. */
+const overdueBatch = 100
 /** Between polls of the outbox; a notification from the database wakes the relay sooner. */
 const relayEveryMs = 500
 
@@ -40,19 +43,7 @@ await runWorkerProcess(settings, async ({ log, registry }, connection) => {
   const client = lazyClient({ address: config.TEMPORAL_ADDRESS })
   const onFailure = (failure: unknown) => log.warn({ err: failure }, 'a round failed; it is tried again')
 
-  const relay = startRelay({
-    client,
-    inFlightLimit: config.AEGIS_IN_FLIGHT_LIMIT,
-    everyMs: relayEveryMs,
-    onFailure,
-    outbox: {
-      unstarted: (limit) => store.unstartedRequests(db, limit, 0),
-      markStarted: (id) => store.markStarted(db, id),
-      inFlight: () => store.inFlightCount(db),
-      undelivered: (limit) => store.undeliveredAnswers(db, limit),
-      markDelivered: (answerId) => store.markDelivered(db, answerId),
-    },
-  })
+  const relay = startRelay({ client, outbox: outboxOf(db), inFlightLimit: config.AEGIS_IN_FLIGHT_LIMIT, everyMs: relayEveryMs, onFailure })
   const listener = listen(config.DATABASE_URL, ['aegis_request', 'aegis_answer'], () => relay.kick(), { onError: onFailure })
   const reconciler = startReconciler({
     client,
@@ -60,17 +51,10 @@ await runWorkerProcess(settings, async ({ log, registry }, connection) => {
     onFailure,
     onLost: (run) => log.warn(run, 'a run ended without its record; settling it'),
     unsettled: (limit) => store.unsettledRemediations(db, { idleMs: config.AEGIS_RECONCILE_IDLE_MS, limit }),
-    closeOverdue: () => closeOverdue(),
+    closeOverdue: () => closeOverdue(db),
   })
-  const closeOverdue = async () => {
-    const overdue = await store.overdueRequests(db, 100)
-    for (const { id } of overdue) {
-      const ending = { outcome: 'blocked', reason: 'never_started', message: 'Temporal did not take the run before the deadline', verdict: null } as const
-      await store.closeRemediation(db, { id, ending, source: 'reconciler', runId: null, facts: {}, newId: freshId })
-    }
-    return overdue.length
-  }
 
+  const aroundSteps = stepInterceptor(stepHooks(db, log, registry))
   const workflowBundle = await bundleWorkflowCode({
     workflowsPath: fileURLToPath(new URL('../workflows/index.ts', import.meta.url)),
     workflowInterceptorModules: [fileURLToPath(new URL('../workflows/hook.ts', import.meta.url))],
@@ -82,7 +66,7 @@ await runWorkerProcess(settings, async ({ log, registry }, connection) => {
     taskQueue: decideQueue,
     workflowBundle,
     activities: decisionSteps(deps),
-    interceptors: { activity: [() => ({ inbound: stepInterceptor(stepHooks(db, log, registry)) })] },
+    interceptors: { activity: [() => ({ inbound: aroundSteps })] },
     maxConcurrentWorkflowTaskExecutions: 20,
     maxConcurrentLocalActivityExecutions: 20,
     maxConcurrentActivityTaskExecutions: 20,
@@ -101,6 +85,24 @@ await runWorkerProcess(settings, async ({ log, registry }, connection) => {
     },
   }
 })
+
+function outboxOf(db: Knex): Outbox {
+  return {
+    unstarted: (limit) => store.unstartedRequests(db, limit, 0),
+    markStarted: (id) => store.markStarted(db, id),
+    inFlight: () => store.inFlightCount(db),
+    undelivered: (limit) => store.undeliveredAnswers(db, limit),
+    markDelivered: (answerId) => store.markDelivered(db, answerId),
+  }
+}
+
+/** Requests that no Temporal took in time end here; a run that starts late finds the terminal row and does nothing. */
+async function closeOverdue(db: Knex): Promise<void> {
+  const ending: Ending = { outcome: 'blocked', reason: 'never_started', message: 'Temporal did not take the run before the deadline', verdict: null }
+  for (const { id } of await store.overdueRequests(db, overdueBatch)) {
+    await store.closeRemediation(db, { id, ending, source: 'reconciler', runId: null, facts: {}, newId: freshId })
+  }
+}
 
 function decisionDeps(config: DecisionConfig, given: Pick<DecisionDeps, 'db' | 'store' | 'policies'>): DecisionDeps {
   const readers = new Map(

@@ -36,12 +36,13 @@ await runWorkerProcess(settings, async ({ log, registry }, connection) => {
     sleep: (ms) => sleep(ms),
     nowMs: () => Date.now(),
   }
+  const aroundSteps = stepInterceptor(stepHooks(db, log, registry))
   const worker = await Worker.create({
     ...workerOptions(settings.name),
     connection,
     taskQueue: executeQueue(name),
     activities: executionSteps(deps),
-    interceptors: { activity: [() => ({ inbound: stepInterceptor(stepHooks(db, log, registry)) })] },
+    interceptors: { activity: [() => ({ inbound: aroundSteps })] },
     // Verifications wait more than they work, so they may be many.
     maxConcurrentActivityTaskExecutions: 100,
   })

@@ -1,4 +1,4 @@
-import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker'
+import { DefaultLogger, NativeConnection, Runtime, Worker, type LogEntry, type WorkerOptions } from '@temporalio/worker'
 import { createLogger, type Logger } from '../adapters/log.ts'
 import { createRegistry, healthServer, type HealthServer, type Readiness, type Registry } from '../adapters/metrics.ts'
 import { connectSettings } from '../temporal/client.ts'
@@ -23,7 +23,11 @@ const connectRetryMs = 1_000
 export async function runWorkerProcess(settings: WorkerSettings, start: (process: WorkerProcess, connection: NativeConnection) => Promise<Running>): Promise<void> {
   const log = createLogger({ name: settings.name, level: settings.logLevel })
   const registry = createRegistry(settings.name)
-  Runtime.install({ shutdownSignals: [], telemetryOptions: { logging: { filter: { core: 'WARN', other: 'WARN' }, forward: {} } } })
+  Runtime.install({
+    shutdownSignals: [], // this process ends in its own order
+    logger: new DefaultLogger('WARN', (entry) => forward(log, entry)),
+    telemetryOptions: { logging: { filter: { core: 'WARN', other: 'WARN' }, forward: {} } },
+  })
 
   let running: Running | undefined
   let failed = false
@@ -55,6 +59,14 @@ export async function runWorkerProcess(settings: WorkerSettings, start: (process
     await health.close()
   }
 }
+
+/** Temporal's own lines in our form. Failures of steps are logged by their interceptor, with less in them. */
+function forward(log: Logger, { level, message, meta }: LogEntry): void {
+  if (expected.some((start) => message.startsWith(start))) return
+  log[level === 'ERROR' ? 'error' : 'warn']({ err: meta?.['error'], taskQueue: meta?.['taskQueue'] }, message)
+}
+
+const expected = ['Activity failed', 'No workflows registered']
 
 async function connect({ temporalAddress }: WorkerSettings, log: Logger, stopping: AbortSignal): Promise<NativeConnection | undefined> {
   const { connectionOptions } = connectSettings({ address: temporalAddress })

@@ -36,7 +36,10 @@ const clusters = config.AEGIS_CLUSTERS.map(({ name: cluster, kubeconfig }) => {
   const connection = connectCluster({ name: cluster, kubeconfig, userAgent: `${name}/${version}`, timeoutMs: 10_000 })
   return watchCluster({
     name: cluster,
-    view: faultView(connection, { onFailure: (failure) => log.warn({ err: failure, cluster }, 'the view of a cluster broke off; it is tried again') }),
+    view: faultView(connection, {
+      onWhole: () => log.info({ cluster }, 'the cluster is in view'),
+      onBroken: (failure) => log.warn({ err: failure, cluster }, 'the view of the cluster broke off; it is tried again'),
+    }),
     rules,
     isWatched: (workload) => isWatched(config.AEGIS_WATCH_NAMESPACES, workload),
     handover: handover({ db, rules: ruleSet, deadlineMs: config.AEGIS_DEADLINE_MS, log, metrics }),

@@ -1,6 +1,6 @@
 import type { V1Deployment } from '@kubernetes/client-node'
 import { diffOf } from '../../domain/actions/diff.ts'
-import type { AttemptRead, DeploymentRead } from '../../domain/actions/situation.ts'
+import type { DeploymentRead } from '../../domain/actions/situation.ts'
 import { Failure } from '../../domain/failure.ts'
 import type { Plan, PreflightCard, RestartPodPlan, RollbackDeploymentPlan, ScaleDeploymentPlan } from '../../domain/plan.ts'
 import { stampAnnotation } from '../../domain/stamp.ts'
@@ -41,7 +41,7 @@ export async function rehearseEviction(connection: Connection, plan: RestartPodP
 
 export async function rehearseChange(connection: Connection, plan: DeploymentPlan, { remediationId, keyedDigest }: Options): Promise<Rehearsal> {
   const { result, answer, deployment } = await rehearse(() =>
-    withDeployment(connection, plan, async (raw, read) => {
+    withDeployment(connection, plan, async (_raw, read) => {
       if (plan.action === 'rollback_deployment' && !(await keepTemplates(connection, plan, read))) return { result: revisionGone, answer: nothing }
       return send(connection, plan, callFor(plan, 'act', remediationId, read))
     }),

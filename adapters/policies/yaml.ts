@@ -1,4 +1,4 @@
-import { isScalar, LineCounter, parseAllDocuments, type Document } from 'yaml'
+import { isMap, isScalar, LineCounter, parseAllDocuments, type Document } from 'yaml'
 import { pathText, type Path } from '../../domain/policy/check.ts'
 
 /** One document of a file as plain data, with a way back to its lines. */
@@ -18,7 +18,7 @@ const mostFileBytes = 1024 * 1024
 export function readYaml(file: string, text: string): { documents: SourceDocument[]; errors: SourceError[] } {
   if (Buffer.byteLength(text) > mostFileBytes) return { documents: [], errors: [`${file}: larger than 1 MiB; split it`] }
   const lines = new LineCounter()
-  const parsed = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, stringKeys: true, strict: true, schema: 'core', version: '1.2', logLevel: 'silent', prettyErrors: false })
+  const parsed = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, stringKeys: true, strict: true, schema: 'core', resolveKnownTags: false, version: '1.2', logLevel: 'silent', prettyErrors: false })
   const found = ('empty' in parsed ? [] : parsed).filter(({ contents, errors }) => errors.length > 0 || !isNothing(contents))
   const syntax = found.flatMap(({ errors, warnings }) =>
     [...errors, ...warnings].map(({ message, pos: [at] }) => `${file}:${lines.linePos(at).line}: ${message}`))
@@ -49,12 +49,19 @@ function plainValue(document: Document.Parsed): Plain {
   }
 }
 
-/** The line of the node at the path, or of the nearest one above it that exists. */
+/** The line of the key or list entry at the path, or of the nearest one above it that exists. */
 function lineOf(document: Document.Parsed, path: Path, lines: LineCounter): number {
   for (let length = path.length; length > 0; length--) {
-    const node: unknown = document.getIn(path.slice(0, length), true)
-    const range = (node as { range?: [number, number, number] | null } | undefined)?.range
-    if (range) return lines.linePos(range[0]).line
+    const start = startOf(document, path.slice(0, length))
+    if (start !== undefined) return lines.linePos(start).line
   }
   return lines.linePos(document.contents?.range?.[0] ?? document.range[0]).line
+}
+
+function startOf(document: Document.Parsed, path: Path): number | undefined {
+  const above: unknown = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
+  const last = path[path.length - 1]
+  const key = isMap(above) ? above.items.find((pair) => isScalar(pair.key) && pair.key.value === last)?.key : undefined
+  const node: unknown = key ?? document.getIn(path, true)
+  return (node as { range?: [number, number, number] | null } | undefined)?.range?.[0]
 }

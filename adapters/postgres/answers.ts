@@ -2,10 +2,10 @@ import type { Knex } from 'knex'
 import type { Principal } from '../../domain/remediation.ts'
 import type { AnswerKind } from '../../domain/transition.ts'
 import { guarded } from './failures.ts'
-import { coveringFreeze, freezeLock } from './freeze.ts'
+import { coveringFreeze } from './freeze.ts'
 import { unresolved } from './intents.ts'
 import { actorOf, appendEntry, appendParameters, appendSql } from './ledger.ts'
-import { lockRequestIfAny, subjectOf, toRequest, type RequestRow } from './request-rows.ts'
+import { lockWithFreeze, subjectOf, toRequest, type RequestRow } from './request-rows.ts'
 import { first, inTransaction, iso, isoOrNull, rows } from './sql.ts'
 
 export type AnswerDraft = {
@@ -29,9 +29,8 @@ export type Answer = Omit<AnswerDraft, 'kind'> & { kind: AnswerKind; at: string;
  */
 export const recordAnswer = guarded((db: Knex, draft: AnswerDraft): Promise<AnswerResult> =>
   inTransaction(db, async (trx): Promise<AnswerResult> => {
-    const request = await lockRequestIfAny(trx, draft.id)
+    const request = await lockWithFreeze(trx, draft.id)
     if (!request) return { recorded: false, because: 'missing' }
-    await rows(trx, `select pg_advisory_xact_lock_shared(${freezeLock})`)
     const facts = await lookAtAnswers(trx, request, draft)
     if (facts.same) return { recorded: true, answerId: draft.answerId }
     const because = refusalOf(request, draft, facts)

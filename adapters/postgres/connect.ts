@@ -14,6 +14,7 @@ const idleInTransactionMs = 5_000
 const queryTimeoutMs = 8_000
 const connectTimeoutMs = 3_000
 const poolWaitMs = 5_000
+const oldestServer = '15'
 
 /** TLS and everything else that libpq knows come with the URL (`?sslmode=verify-full&sslrootcert=…`). */
 export function connectDatabase({ url, applicationName, poolMax }: DatabaseOptions): Knex {
@@ -29,14 +30,20 @@ export function connectDatabase({ url, applicationName, poolMax }: DatabaseOptio
   }
   return createKnex({
     client: 'pg',
+    version: oldestServer, // saves asking on connect
     connection,
     pool: { min: 0, max: poolMax, afterCreate: dropWhenSilent },
     acquireConnectionTimeout: poolWaitMs,
     compileSqlOnError: false, // or error messages would hold the values of the statement
+    log: silent,
   })
 }
 
+/** Failures reach the caller in our own words; the query builder need not print the driver's as well. */
+const silent = { warn() {}, error() {}, deprecate() {}, debug() {} }
+
 type PgConnection = {
+  __knex__disposed?: Error
   query(...args: unknown[]): unknown
   connection: { stream: { destroy(): void } }
 }
@@ -51,7 +58,10 @@ function dropWhenSilent(connection: PgConnection, done: (error: null, connection
     const reply = args.at(-1)
     if (typeof reply !== 'function') return send(...args)
     return send(...args.slice(0, -1), (error: unknown, result: unknown) => {
-      if (error instanceof Error && error.message === 'Query read timeout') connection.connection.stream.destroy()
+      if (error instanceof Error && error.message === 'Query read timeout') {
+        connection.__knex__disposed = error // what the pool asks before it lends a connection again
+        connection.connection.stream.destroy()
+      }
       reply(error, result)
     })
   }
@@ -76,7 +86,7 @@ export async function migrate(ownerUrl: string): Promise<string[]> {
     lock_timeout: lockTimeoutMs, // a migration that waits for a lock makes everybody behind it wait too
     connectionTimeoutMillis: connectTimeoutMs,
   }
-  const db = createKnex({ client: 'pg', connection, pool: { min: 0, max: 3 }, compileSqlOnError: false })
+  const db = createKnex({ client: 'pg', connection, pool: { min: 0, max: 3 }, compileSqlOnError: false, log: silent })
   try {
     return await db.transaction(async (trx) => {
       await trx.raw(`set local lock_timeout = ${migrationTurnMs}`)

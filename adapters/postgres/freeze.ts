@@ -3,6 +3,7 @@ import type { Knex } from 'knex'
 import type { ActionName, Principal } from '../../domain/remediation.ts'
 import { asFailure, guarded } from './failures.ts'
 import { actorOf, appendEntry } from './ledger.ts'
+import { freezeLock } from './request-rows.ts'
 import { first, iso, rows } from './sql.ts'
 
 /** What a freeze covers; nothing given means everything. */
@@ -18,9 +19,6 @@ type FreezeRow = {
   set_by: string
   set_at: Date
 }
-
-/** Every check for a freeze holds this lock shared, so that whoever sets one waits for checks at work. */
-export const freezeLock = `hashtextextended('ledger.freeze', 0)`
 
 /** The freeze that covers a target, if any: a fragment to select from, with `:cluster`, `:namespace`, `:action`. */
 export const coveringFreeze = `

@@ -4,7 +4,7 @@ import { Failure } from '../../domain/failure.ts'
 import { guarded } from './failures.ts'
 import { appendEntry, appendParameters, appendSql, systemActor } from './ledger.ts'
 import { permission, type AttemptKey, type IntentRefusal } from './permission.ts'
-import { underLock } from './request-rows.ts'
+import { underLock, underLockWithFreeze } from './request-rows.ts'
 import { first, iso, isoOrNull, rows } from './sql.ts'
 
 export type { AttemptKey, IntentRefusal } from './permission.ts'
@@ -33,7 +33,7 @@ export type Intent = {
 
 /** Written before the first call; a retry, or a reissued warrant for the same plan, finds it again. */
 export const recordIntent = guarded((db: Knex, intent: AttemptKey & { runId: string }): Promise<'recorded' | 'known' | IntentRefusal> =>
-  underLock(db, intent.id, async (trx, request) => {
+  underLockWithFreeze(db, intent.id, async (trx, request) => {
     const checked = await permission(trx, request, intent)
     if (checked.refusal) return checked.refusal
     if (checked.state !== null) {
@@ -65,7 +65,7 @@ export type Begun = { go: true; wasSent: boolean } | { go: false; because: Inten
  * commits; only then may the caller send. `wasSent`: an earlier attempt was let through already.
  */
 export const beginAttempt = guarded((db: Knex, attempt: AttemptKey): Promise<Begun> =>
-  underLock(db, attempt.id, async (trx, request): Promise<Begun> => {
+  underLockWithFreeze(db, attempt.id, async (trx, request): Promise<Begun> => {
     const { refusal, state, attempts } = await permission(trx, request, attempt)
     if (refusal) return { go: false, because: refusal }
     if (state !== 'recorded' && state !== 'sent') return { go: false, because: 'stopped' }

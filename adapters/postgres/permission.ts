@@ -1,8 +1,8 @@
 import type { Knex } from 'knex'
 import type { EffectPhase } from '../../domain/remediation.ts'
-import { coveringFreeze, freezeLock } from './freeze.ts'
+import { coveringFreeze } from './freeze.ts'
 import type { RequestRow } from './request-rows.ts'
-import { first, rows } from './sql.ts'
+import { first } from './sql.ts'
 
 export type AttemptKey = { id: string; phase: EffectPhase; planDigest: string; warrantId: string; claimToken: number }
 
@@ -31,11 +31,10 @@ type Facts = {
 }
 
 /**
- * Whether this phase may be recorded or sent now, under the remediation's lock. The claim needs no lock
+ * Whether this phase may be recorded or sent now, under the remediation's lock and with freezes held off. The claim needs no lock
  * of its own: only `close` and `reserve` of this remediation move it, and both take the same lock.
  */
 export async function permission(trx: Knex, request: RequestRow, attempt: AttemptKey): Promise<Permission> {
-  await rows(trx, `select pg_advisory_xact_lock_shared(${freezeLock})`)
   const { cluster, namespace, action } = request
   const facts = await first<Facts>(trx, factsSql, { ...attempt, cluster, namespace, action })
   if (!facts) throw new Error('looking at a permission gave no row')

@@ -2,9 +2,9 @@ import type { Knex } from 'knex'
 import { admit, type ConcurrencyRule, type LimitEntry, type LimitRule } from '../../domain/limits.ts'
 import type { ActionName, EffectPhase, WorkloadRef } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
-import { coveringFreeze, freezeLock } from './freeze.ts'
+import { coveringFreeze } from './freeze.ts'
 import { appendParameters, appendSql, systemActor } from './ledger.ts'
-import { underLock } from './request-rows.ts'
+import { freezeLock, underLock } from './request-rows.ts'
 import { first, rows } from './sql.ts'
 
 export type Reservation = {
@@ -100,31 +100,36 @@ async function lockRoom(trx: Knex, { limits, concurrency }: Rules): Promise<void
 }
 
 type RoomRow = {
-  now_ms: number
   freeze: { freeze_id: string; reason: string } | null
   in_cluster: number
   in_namespace: number
-  entries: { key: string; amount: number; effect_ms: number | null }[] | null
+  /** By key. */
+  taken: Record<string, number> | null
 }
 
-/** Asked when they are held, so that nothing can change between looking and taking. */
+/** Asked when all locks are held, so that nothing can change between looking and taking. */
 async function lookAtRoom(trx: Knex, { workload, action }: Reservation, rules: Rules): Promise<{ refusal: Reserved | null }> {
   const { cluster, namespace } = workload
   const keys = rules.limits.map(({ key }) => key)
-  const row = await first<RoomRow>(trx, roomSql, { cluster, namespace, action, keys })
+  const windowsMs = rules.limits.map((rule) => rule.windowMs)
+  const row = await first<RoomRow>(trx, roomSql, { cluster, namespace, action, keys, windowsMs })
   if (!row) throw new Error('looking at the room gave no row')
   if (row.freeze) return { refusal: { reserved: false, because: 'frozen', freezeId: row.freeze.freeze_id, reason: row.freeze.reason } }
-  return { refusal: tooManyAtOnce(rules, row) ?? overLimit(rules, row) }
+  return { refusal: tooManyAtOnce(rules, row) ?? (await overLimit(trx, rules, row.taken ?? {})) }
 }
 
+/** What holds room: the effect may still come, or came less than a window ago. Each has its index. */
+const pending = `r.released_at is null and r.effect_at is null`
+const inWindow = (windowMs: string) => `r.released_at is null and r.effect_at > (select clock_timestamp()) - ${windowMs} * interval '1 ms'`
+
 const roomSql = `
-  select (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms,
-    (select jsonb_build_object('freeze_id', f.freeze_id, 'reason', f.reason) from ${coveringFreeze} order by f.set_at limit 1) as freeze,
+  select (select jsonb_build_object('freeze_id', f.freeze_id, 'reason', f.reason) from ${coveringFreeze} order by f.set_at limit 1) as freeze,
     (select count(*)::integer from ledger.claim c where c.state = 'held' and c.cluster = :cluster) as in_cluster,
     (select count(*)::integer from ledger.claim c where c.state = 'held' and c.cluster = :cluster and c.namespace = :namespace) as in_namespace,
-    (select jsonb_agg(jsonb_build_object('key', r.key, 'amount', r.amount, 'effect_ms', (extract(epoch from r.effect_at) * 1000)::float8))
-     from ledger.reservation r where r.key = any(:keys::text[]) and r.released_at is null
-       and (r.effect_at is null or r.effect_at > now() - r.window_ms * interval '1 ms')) as entries`
+    (select jsonb_object_agg(k.key,
+        (select coalesce(sum(r.amount), 0) from ledger.reservation r where r.key = k.key and ${pending})
+        + (select coalesce(sum(r.amount), 0) from ledger.reservation r where r.key = k.key and ${inWindow('k.window_ms')}))
+     from unnest(:keys::text[], :windowsMs::bigint[]) k(key, window_ms)) as taken`
 
 /** When a place becomes free nobody knows; asking again this often is cheap. */
 const turnMs = 2_000
@@ -135,15 +140,25 @@ function tooManyAtOnce({ concurrency }: Rules, row: RoomRow): Reserved | null {
 }
 
 /** Of all limits that refuse, the one with the longest wait: before that, asking again cannot help. */
-function overLimit({ limits }: Rules, { entries, now_ms: nowMs }: RoomRow): Reserved | null {
-  const refusals = limits.flatMap((rule) => {
-    const log: LimitEntry[] = (entries ?? []).filter(({ key }) => key === rule.key).map(({ amount, effect_ms: effectAtMs }) => ({ amount, effectAtMs }))
-    const admission = admit(log, rule, rule.phases.length, nowMs)
-    return admission.admitted ? [] : [{ rule: rule.name, retryAfterMs: Math.ceil(admission.retryAfterMs) }]
-  })
-  const [longest] = refusals.sort((a, b) => b.retryAfterMs - a.retryAfterMs)
+async function overLimit(trx: Knex, { limits }: Rules, taken: Record<string, number>): Promise<Reserved | null> {
+  const full = limits.filter((rule) => !admit([{ amount: taken[rule.key] ?? 0, effectAtMs: null }], rule, rule.phases.length, 0).admitted)
+  const waits = await Promise.all(full.map(async (rule) => ({ rule: rule.name, retryAfterMs: await waitFor(trx, rule) })))
+  const [longest] = waits.sort((a, b) => b.retryAfterMs - a.retryAfterMs)
   return longest ? { reserved: false, because: 'limited', ...longest } : null
 }
+
+/** Only a refusal has to know which effects leave the window first. */
+async function waitFor(trx: Knex, rule: KeyedRule): Promise<number> {
+  const log = await rows<{ amount: number; effect_ms: number | null; now_ms: number }>(trx, logSql, { key: rule.key, windowMs: rule.windowMs, limit: logLimit })
+  const entries = log.map(({ amount, effect_ms: effectAtMs }): LimitEntry => ({ amount, effectAtMs }))
+  const admission = admit(entries, rule, rule.phases.length, log[0]?.now_ms ?? 0)
+  return admission.admitted ? 1 : Math.ceil(admission.retryAfterMs) // room came back while we looked
+}
+
+const logLimit = 10_000
+const logSql = `
+  select r.amount, (extract(epoch from r.effect_at) * 1000)::float8 as effect_ms, (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms
+  from ledger.reservation r where r.key = :key and (${pending} or ${inWindow(':windowMs::bigint')}) order by r.effect_at nulls last limit :limit`
 
 async function take(trx: Knex, wanted: Reservation, { limits }: Rules, claimToken: number): Promise<number> {
   const { id, workload, action } = wanted

@@ -133,7 +133,8 @@ const system = { id: 'aegis', kind: 'service', owner: 'aegis', roles: ['service'
 
 /**
  * The alert has stopped. Returns the remediations that wait and now have no firing alert left: each
- * gets an answer of kind `resolve`, which its workflow is told like any other.
+ * gets an answer of kind `resolve`, which its workflow is told like any other. What a person asked for is
+ * theirs to end, even where alerts joined it.
  */
 export const markResolved = guarded((db: Knex, { fingerprint, startsAt }: IncidentKey): Promise<string[]> =>
   inTransaction(db, async (trx) => {
@@ -152,7 +153,9 @@ export const markResolved = guarded((db: Knex, { fingerprint, startsAt }: Incide
 const resolveSql = `
   with resolved as (
     update ledger.request r set resolved_at = now()
-    where r.id = :id and r.phase = any(:waiting) and r.fingerprint is not null and r.resolved_at is null
+    where r.id = :id and r.phase = any(:waiting) and r.resolved_at is null
+      and (r.fingerprint is not null or exists (select from ledger.handoff h join ledger.request f on f.id = h.from_id
+        where h.became = r.id and (f.fingerprint is not null or f.door = 'handoff')))
       and not exists (select from ledger.signal s where s.remediation_id = r.id and s.resolved_at is null)
     returning r.id
   ), answered as (

@@ -30,7 +30,7 @@ export function parseQuantity(text: string): number | undefined {
   return number === undefined || factor === undefined ? undefined : Number(number) * factor
 }
 
-/** What one pod is charged, by quota resource. A resource no container names is absent. */
+/** What one pod is charged, by quota resource. A resource that some container leaves out is absent. */
 export function podNeeds(containers: readonly ContainerNeeds[], defaults: ContainerDefaults): Map<string, number> {
   const needs = new Map<string, number>([['pods', 1], ['count/pods', 1]])
   for (const resource of ['cpu', 'memory']) {
@@ -58,21 +58,18 @@ export function shortages(morePods: number, needs: ReadonlyMap<string, number>, 
 
 const charged = new Set(['pods', 'count/pods', 'cpu', 'memory', 'requests.cpu', 'requests.memory', 'limits.cpu', 'limits.memory'])
 
-/** Init containers run one by one, each beside the sidecars started before it. */
+/** Undefined unless every container has an amount: quotas refuse pods that leave one out. Init containers run one by one, beside the sidecars. */
 function total(containers: readonly ContainerNeeds[], amountOf: (container: ContainerNeeds) => number | undefined): number | undefined {
-  let [running, peak, named] = [0, 0, false]
-  for (const container of containers.filter(({ role }) => role !== 'main')) {
+  let [staying, peak] = [0, 0]
+  for (const container of containers) {
     const amount = amountOf(container)
-    named ||= amount !== undefined
-    if (container.role === 'sidecar') running += amount ?? 0
-    peak = Math.max(peak, running + (container.role === 'init' ? (amount ?? 0) : 0))
+    if (amount === undefined) return undefined
+    if (container.role === 'init') peak = Math.max(peak, staying + amount)
+    if (container.role === 'sidecar') staying += amount
   }
-  const mains = containers.filter(({ role }) => role === 'main').map(amountOf)
-  if (mains.includes(undefined) && !named) return mains.every((amount) => amount === undefined) ? undefined : sum(mains)
-  return Math.max(peak, running + sum(mains))
+  const together = containers.filter(({ role }) => role !== 'init').reduce((sum, container) => sum + (amountOf(container) ?? 0), 0)
+  return Math.max(peak, together)
 }
-
-const sum = (amounts: readonly (number | undefined)[]): number => amounts.reduce<number>((all, amount) => all + (amount ?? 0), 0)
 
 const limitOf = ({ limits }: ContainerNeeds, defaults: ContainerDefaults, resource: string) => quantityOf(limits[resource] ?? defaults.limits[resource])
 

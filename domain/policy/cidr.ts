@@ -42,12 +42,16 @@ function parseAddress(text: string): Address | undefined {
   return mapped ? address.slice(6) : address
 }
 
-/** `10.0.0.0/8` or `2001:db8::/32`; undefined when it is neither. */
+/**
+ * `10.0.0.0/8` or `2001:db8::/32`; undefined when it is neither. A mapped network counts its bits as
+ * IPv6 does, so that `::ffff:10.0.0.0/104` is `10.0.0.0/8` and fewer than 96 bits name no IPv4 network.
+ */
 export function parseCidr(text: string): Cidr | undefined {
-  const [address = '', bits = '', ...rest] = text.split('/')
-  const parsed = parseAddress(address)
-  if (!parsed || rest.length > 0 || !/^(0|[1-9]\d{0,2})$/.test(bits)) return undefined
-  return Number(bits) <= parsed.length * 16 ? { address: parsed, bits: Number(bits) } : undefined
+  const [given = '', bitText = '', ...rest] = text.split('/')
+  const address = parseAddress(given)
+  if (!address || rest.length > 0 || !/^(0|[1-9]\d{0,2})$/.test(bitText)) return undefined
+  const bits = Number(bitText) - (given.includes(':') && address.length === 2 ? 96 : 0)
+  return bits >= 0 && bits <= address.length * 16 ? { address, bits } : undefined
 }
 
 /** Undefined when the text is no address. An address of the other family is outside. */

@@ -108,7 +108,7 @@ function modeOf(fields: Fields, effect: Effect | undefined, report: Report): Mod
     report(['mode'], `\`mode\` is the autonomy (${modes.join(', ')}); write \`enforcement: ${String(given)}\` instead`)
     return 'observe'
   }
-  if (effect === 'deny') report(['mode'], 'a deny grants no autonomy; leave `mode` out')
+  if (effect === 'deny' && given !== 'auto') report(['mode'], 'a deny grants no autonomy; leave `mode` out')
   return oneOf(given, ['mode'], modes, report) ?? 'observe'
 }
 

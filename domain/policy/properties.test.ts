@@ -142,7 +142,7 @@ test('the index, the compiler and the engine agree with the rule as plainly said
     const decision = decided(documents, request)
     const expected = referenceDecision(documents, request, { wallClock, instant: Date.parse })
     expect({ effect: decision.effect, code: decision.code, determining: ids(decision), overridden: overriddenIds(decision) }).toEqual(expected)
-  }), 4000)
+  }), 2500)
 })
 
 test('what no policy allows is denied', () => {

@@ -5,8 +5,8 @@ export type ReplicaBounds = { change: { step: number } | { percent: number }; mi
 export type ParameterBounds = { scale?: ReplicaBounds }
 
 /**
- * The absolute replica count, within [min, max], never past `current` against the direction asked
- * for. Equal to `current` means there is nothing to do. A workload at zero is off on purpose and stays so.
+ * The absolute replica count. Up ends at `max` and down at `min`; neither ever turns round, so a
+ * workload that is already past its bound stays where it is. Equal to `current` means there is nothing to do. A workload at zero is off on purpose and stays so.
  */
 export function boundedReplicas(current: number, { change, min, max }: ReplicaBounds): number {
   if (current === 0) return 0

@@ -34,6 +34,7 @@ test('a raised fault is looked at less often, until it may be over', () => {
   expect(seen.cases.get('watcher/main/a/image_pull/new@1')?.raisedAtMs).toBe(now + 2_000)
   expect(agenda(seen, [workload('a', 'ErrImagePull')], now + 4_000, 10)).toEqual([])
   expect(names(agenda(seen, [workload('a', 'ErrImagePull')], now + 12_000, 10))).toEqual(['a'])
+  expect(names(agenda(seen, [workload('a', null)], now + 4_000, 10))).toEqual(['a'])
   const absent = observe(seen, [workload('a', null, now + 12_000)], now + 12_000, rules).state
   expect(names(agenda(absent, [workload('a', null)], now + 13_000, 10))).toEqual(['a'])
 })

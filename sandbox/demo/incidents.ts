@@ -139,7 +139,7 @@ export const incidents: readonly Incident[] = [
     },
     async happen(stage, tell) {
       tell('someone asks for revision 1, which no longer works')
-      await stage.shop.poison(namespaceOf('e'))
+      stage.shop.poison(namespaceOf('e'))
       return stage.admin.remediate({ action: 'rollback_deployment', target: target(stage, 'e'), parameters: { revision: 1 }, reason: 'the old release was fine' })
     },
     check: runsGoodImage('e'),

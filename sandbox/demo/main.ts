@@ -98,7 +98,10 @@ async function playAll(stage: Stage, auditLog: string): Promise<Played[]> {
 async function killAfterCall(proxy: Awaited<ReturnType<typeof startApiProxy>>, aegis: Aegis, namespace: string): Promise<void> {
   const worker = aegis.executions[cluster]
   if (!worker) throw new Error(`no execution worker for ${cluster}`)
-  await proxy.once({ method: 'PATCH', path: new RegExp(`/namespaces/${namespace}/deployments/`), effective: true, phase: 'after_send' }, () => worker.kill('SIGKILL'))
+  await proxy.once({ method: 'PATCH', path: new RegExp(`/namespaces/${namespace}/deployments/`), effective: true, phase: 'after_send' }, () => {
+    worker.kill('SIGKILL')
+    return 'cut'
+  })
   await worker.start()
 }
 
@@ -120,8 +123,8 @@ async function stay(): Promise<boolean> {
 const secondsSince = (ms: number) => Math.round((Date.now() - ms) / 100) / 10
 
 try {
-  process.exitCode = (await main()) ? 0 : 1
+  process.exit((await main()) ? 0 : 1)
 } catch (failure) {
   console.error(failure instanceof Error ? failure.message : failure)
-  process.exitCode = 1
+  process.exit(1) // whatever still runs ends with us
 }

@@ -52,7 +52,7 @@ const call = (method: string, text: string, compressed = false) =>
     stream.on('response', (headers) => void (outcome.status = headers['grpc-status']))
     stream.on('trailers', (trailers) => void (outcome.status = trailers['grpc-status']))
     stream.on('data', (chunk: Buffer) => void (outcome.text += chunk.subarray(5).toString()))
-    stream.on('end', () => resolve(outcome))
+    stream.on('end', () => (outcome.status === undefined ? reject(new Error('lost')) : resolve(outcome)))
     stream.on('error', reject)
     stream.on('close', () => reject(new Error('closed')))
     stream.end(frame(text, compressed))
@@ -66,14 +66,14 @@ test('calls pass with their trailers, and so does a refusal without a body', asy
 test.each([false, true])('a call is told by its method and its text, compressed %s, and cut before it is sent', async (compressed) => {
   const hit = proxy.once({ method: /^Complete$/, text: [/task-1/, /worker-a/], phase: 'before_send' }, () => 'cut')
   expect(await call('Complete', 'task-2 worker-a', compressed)).toEqual({ status: '0', text: 'done' })
-  await expect(call('Complete', 'task-1 worker-a', compressed)).rejects.toThrow()
+  await expect(call('Complete', 'task-1 worker-a', compressed)).rejects.toThrow('lost')
   expect((await hit).method).toBe('Complete')
   expect(seen).toEqual(['Complete'])
 })
 
 test('a call cut after it was sent has been carried out', async () => {
   const hit = proxy.once({ method: /Complete/, phase: 'after_send' }, () => 'cut')
-  await expect(call('Complete', '')).rejects.toThrow()
+  await expect(call('Complete', '')).rejects.toThrow('lost')
   await hit
   expect(seen).toEqual(['Complete'])
 })

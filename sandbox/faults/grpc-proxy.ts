@@ -71,7 +71,9 @@ function send(upstream: ClientHttp2Session, caller: ServerHttp2Stream, headers: 
     sent.on('response', (given) => void (answer.headers = given))
     sent.on('trailers', (given) => void (answer.trailers = given))
     sent.on('data', (chunk: Buffer) => void chunks.push(chunk))
-    sent.on('end', () => resolve({ ...answer, body: Buffer.concat(chunks) }))
+    sent.on('end', () => {
+      if (answer.headers[':status']) resolve({ ...answer, body: Buffer.concat(chunks) }) // a lost connection ends a call too
+    })
     sent.on('error', reject)
     sent.on('close', () => reject(new Error('the call was ended by the server')))
     caller.on('close', () => sent.close(constants.NGHTTP2_CANCEL))

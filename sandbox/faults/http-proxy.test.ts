@@ -1,5 +1,5 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,7 +27,7 @@ beforeAll(async () => {
   writeFileSync(kubeconfig, stringify({ clusters, users, contexts: [{ name: 'main', context: { cluster: 'main', user: 'aegis' } }], 'current-context': 'main' }))
 })
 
-function watch(request: IncomingMessage, response: Parameters<Server['emit']>[1]): void {
+function watch(request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(200).write('{"type":"ADDED"}\n')
   request.socket.once('close', () => seen.push('the watch ended'))
 }

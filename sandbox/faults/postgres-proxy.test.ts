@@ -56,7 +56,7 @@ test('statements pass, plain and with values', async () => {
 })
 
 test('a statement is told by its text, its values and its application, and cut before it is sent', async () => {
-  const hit = proxy.once({ application: /^aegis-execution/, sql: /append/, value: /^step\/executeAction\//, phase: 'before_send' }, () => 'cut')
+  const hit = proxy.once({ application: /^aegis-execution/, sql: /append/, values: [/^step\/executeAction\//], phase: 'before_send' }, () => 'cut')
   await client.query('select append($1)', ['step/verify/1'])
   await expect(client.query('select append($1)', ['step/executeAction/1'])).rejects.toThrow(/terminated/)
   expect(await hit).toMatchObject({ application: 'aegis-execution-main', values: ['step/executeAction/1'] })
@@ -64,7 +64,7 @@ test('a statement is told by its text, its values and its application, and cut b
 })
 
 test('a commit is told by what it commits, and cut once it is done', async () => {
-  const hit = proxy.once({ commitOf: { sql: /insert into intent/, value: /^id-2$/ }, phase: 'after_send' }, () => 'cut')
+  const hit = proxy.once({ commitOf: { sql: /insert into intent/, values: [/^id-2$/] }, phase: 'after_send' }, () => 'cut')
   for (const id of ['id-1', 'id-2']) {
     const transaction = (async () => {
       await client.query('BEGIN;')

@@ -20,11 +20,11 @@ export type Statement = {
 
 export type StatementRule = {
   application?: RegExp
-  /** All that is given must hold for the statement itself. */
   sql?: RegExp
-  value?: RegExp
-  /** A commit of a transaction in which some statement's text and some statement's value match. */
-  commitOf?: { sql?: RegExp; value?: RegExp }
+  /** Each matches one of the statement's values. */
+  values?: readonly RegExp[]
+  /** The commit of a transaction with a statement like this. */
+  commitOf?: { sql?: RegExp; values?: readonly RegExp[] }
   nth?: number
   phase: Phase
 }
@@ -46,18 +46,13 @@ export async function startPostgresProxy({ to }: { to: string }): Promise<Postgr
 
 const isCommit = (sql: string) => /^\s*commit/i.test(sql)
 
-export function matches({ application, sql, value, commitOf }: Omit<StatementRule, 'phase' | 'nth'>, statement: Statement): boolean {
-  const { before } = statement
-  return (
-    (application?.test(statement.application) ?? true) &&
-    (sql?.test(statement.sql) ?? true) &&
-    (value === undefined || statement.values.some((each) => value.test(each))) &&
-    (commitOf === undefined ||
-      (isCommit(statement.sql) &&
-        before.some((each) => commitOf.sql?.test(each.sql) ?? true) &&
-        before.some((each) => commitOf.value === undefined || each.values.some((text) => commitOf.value?.test(text)))))
-  )
-}
+export const matches = ({ application, commitOf, ...rule }: Omit<StatementRule, 'phase' | 'nth'>, statement: Statement): boolean =>
+  (application?.test(statement.application) ?? true) &&
+  says(statement, rule) &&
+  (commitOf === undefined || (isCommit(statement.sql) && statement.before.some((each) => says(each, commitOf))))
+
+const says = (statement: Statement, { sql, values = [] }: Pick<StatementRule, 'sql' | 'values'>): boolean =>
+  (sql?.test(statement.sql) ?? true) && values.every((value) => statement.values.some((each) => value.test(each)))
 
 /** One connection. The client sends its next statement only when the server is ready for it, so one waits at a time. */
 function relay(traps: Traps, client: Socket, server: Socket): void {

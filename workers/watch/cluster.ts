@@ -3,9 +3,9 @@ import type { Logger } from '../../adapters/log.ts'
 import type { Readiness } from '../../adapters/metrics.ts'
 import { agenda } from '../../domain/watch/agenda.ts'
 import type { WorkloadFacts } from '../../domain/watch/facts.ts'
-import { keepOpen, nothingSeen, observe, putBack, type Observed, type WatchRules, type WatchState } from '../../domain/watch/observe.ts'
+import { nothingSeen, observe, type Observed, type WatchRules, type WatchState } from '../../domain/watch/observe.ts'
 import { startLoop } from '../../temporal/loop.ts'
-import type { Handover } from './handover.ts'
+import { handOverAll, type Handover } from './handover.ts'
 import type { WatcherMetrics } from './metrics.ts'
 
 export type ClusterWatch = { name: string; ready(): Readiness; stop(): Promise<void> }
@@ -30,12 +30,13 @@ export function watchCluster(deps: ClusterWatchDeps): ClusterWatch {
   const { name, view, log } = deps
   let state = nothingSeen
   const look = async () => {
+    deps.metrics.inView.set({ cluster: name }, view.ready().ok ? 1 : 0)
     const cached = view.workloads()?.filter(deps.isWatched)
     if (!cached) return
     const facts = await lookAfresh(view, cached, agenda(state, cached, Date.now(), readsPerLook))
     const seen = observe(state, facts, Date.now(), deps.rules)
     report(deps, state, seen)
-    state = await handOver(deps, seen)
+    state = await handOverAll(deps.handover, seen, (failure) => log.error({ err: failure, cluster: name }, 'an incident could not be handed over; it is tried again'))
   }
   const loop = startLoop(look, { everyMs: lookEveryMs, onFailure: (failure) => log.error({ err: failure, cluster: name }, 'a look failed; the next follows') })
   return {
@@ -43,12 +44,12 @@ export function watchCluster(deps: ClusterWatchDeps): ClusterWatch {
     ready: () => view.ready(),
     async stop() {
       await loop.stop()
-      view.close()
+      await view.close()
     },
   }
 }
 
-/** The cached view says where to look; what is suspect is read again, because only that proves anything. */
+/** The view says where to look; what is suspect is read again, because only that proves anything. */
 async function lookAfresh(view: FaultView, cached: readonly WorkloadFacts[], suspects: WorkloadFacts[]): Promise<WorkloadFacts[]> {
   const fresh = new Map<string, WorkloadFacts | undefined>()
   const waiting = [...suspects]
@@ -63,29 +64,8 @@ async function lookAfresh(view: FaultView, cached: readonly WorkloadFacts[], sus
   return cached.flatMap((workload) => (fresh.has(workload.uid) ? [fresh.get(workload.uid) ?? []].flat() : [workload]))
 }
 
-/** While the database is away, each look tries one incident; all of them come again by themselves. */
-async function handOver({ handover, log, name }: ClusterWatchDeps, seen: Observed): Promise<WatchState> {
-  let { state } = seen
-  let away = false
-  const attempt = async (give: () => Promise<void>): Promise<boolean> => {
-    if (away) return false
-    try {
-      await give()
-      return true
-    } catch (failure) {
-      away = true
-      log.error({ err: failure, cluster: name }, 'an incident could not be handed over; it is tried again')
-      return false
-    }
-  }
-  for (const incident of seen.raise) if (!(await attempt(() => handover.raise(incident)))) state = putBack(state, incident)
-  for (const incident of seen.remind) await attempt(() => handover.remind(incident))
-  for (const incident of seen.clear) if (!(await attempt(() => handover.clear(incident)))) state = keepOpen(state, incident, Date.now())
-  return state
-}
-
 /** Guards speak once when they begin to hold and once when they let go. */
-function report({ name: cluster, log, metrics, view }: ClusterWatchDeps, before: WatchState, { state, held }: Observed): void {
+function report({ name: cluster, log, metrics }: ClusterWatchDeps, before: WatchState, { state, held }: Observed): void {
   const { majority, waiting } = state
   if (majority.stopped && !before.majority.stopped) {
     metrics.held.inc({ cluster, guard: 'majority' })
@@ -101,5 +81,4 @@ function report({ name: cluster, log, metrics, view }: ClusterWatchDeps, before:
   metrics.majority.set({ cluster }, majority.stopped ? 1 : 0)
   metrics.workloads.set({ cluster }, majority.watched)
   metrics.failing.set({ cluster }, majority.failing)
-  metrics.viewAge.set({ cluster }, view.ageMs() / 1_000)
 }

@@ -6,6 +6,7 @@ import { freshId, sha256Hex } from '../../adapters/signing.ts'
 import { canonicalJson } from '../../domain/canonical.ts'
 import type { RuleSet } from '../../domain/rules/rule.ts'
 import type { Incident } from '../../domain/watch/incident.ts'
+import { keepOpen, putBack, type Observed, type WatchState } from '../../domain/watch/observe.ts'
 import { wantedFor, watcherPrincipal, type Wanted } from '../../domain/watch/request.ts'
 import type { WatcherMetrics } from './metrics.ts'
 
@@ -51,6 +52,29 @@ export function handover({ db, rules, deadlineMs, log, metrics }: HandoverDeps):
       log.info({ ...described(incident), told }, 'an incident is over')
     },
   }
+}
+
+/**
+ * Hands over what one look brought. What the database could not take is due again at the next look;
+ * after the first refusal the rest waits, so that a database that is away holds up no look for long.
+ */
+export async function handOverAll(to: Handover, seen: Observed, onFailure: (failure: unknown) => void): Promise<WatchState> {
+  let { state } = seen
+  let away = false
+  const taken = async (give: Promise<void>): Promise<boolean> => {
+    try {
+      await give
+      return true
+    } catch (failure) {
+      away = true
+      onFailure(failure)
+      return false
+    }
+  }
+  for (const incident of seen.raise) if (away || !(await taken(to.raise(incident)))) state = putBack(state, incident)
+  for (const incident of seen.remind) if (!away) await taken(to.remind(incident))
+  for (const incident of seen.clear) if (away || !(await taken(to.clear(incident)))) state = keepOpen(state, incident, Date.now())
+  return state
 }
 
 const described = ({ cluster, namespace, workload, fault, pod, evidence, key }: Incident) => ({

@@ -15,7 +15,7 @@ export function createWatcherMetrics(registry: Registry) {
     majority: gauge('aegis_watcher_majority_stop', '1 while so many workloads fail at once that nothing is asked for', ['cluster']),
     workloads: gauge('aegis_watcher_workloads', 'Workloads watched', ['cluster']),
     failing: gauge('aegis_watcher_failing_workloads', 'Workloads with a fault now, lasting or not', ['cluster']),
-    viewAge: gauge('aegis_watcher_view_age_seconds', 'How old the view of the cluster is', ['cluster']),
+    inView: gauge('aegis_watcher_cluster_in_view', '1 while the cluster answers and is followed', ['cluster']),
     detectionSeconds: new Histogram({
       name: 'aegis_watcher_detection_seconds',
       help: 'From the start of a fault, as the objects tell it, to its request; includes the dwell',

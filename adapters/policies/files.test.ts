@@ -1,0 +1,48 @@
+import { compileFiles } from './files.ts'
+
+const policy = (id: string, rest = '') => `apiVersion: aegis.dev/policy/v1\nid: ${id}\neffect: allow\nactions: ['*']\nresources: ['**']\n${rest}`
+const errorsOf = (text: string) => compileFiles([{ name: 'a.yaml', text }]).errors
+
+test('a file holds any number of policies; comments and empty documents are none', () => {
+  const files = [{ name: 'a.yaml', text: `# first\n${policy('a')}---\n${policy('b')}---\n# nothing\n` }, { name: 'b.yaml', text: '# all comment\n' }, { name: 'c.yaml', text: '' }]
+  expect(compileFiles(files).snapshot?.size).toBe(2)
+})
+
+test('the same policies in other files have the same hash', () => {
+  const [a, b] = [policy('a'), policy('b')]
+  const together = compileFiles([{ name: 'x.yaml', text: `${b}---\n${a}` }]).snapshot?.hash
+  expect(compileFiles([{ name: '1.yml', text: a }, { name: '2.yml', text: b }]).snapshot?.hash).toBe(together)
+})
+
+test.each<[string, string, string]>([
+  ['a misspelt field', policy('a', 'wehn:\n  all: []\n'), 'a.yaml:6: wehn: unknown field `wehn`'],
+  ['a fault deep inside', policy('a', 'when:\n  all:\n    - attr: context.x\n      op: matches\n'), 'a.yaml:9: when.all[0].op: expected one of'],
+  ['something missing, at the document', policy('').replace('id: \n', ''), 'a.yaml:1: id: expected text, found nothing'],
+  ['the second document', `${policy('a')}---\n${policy('b', 'priority: high\n')}`, 'a.yaml:12: priority: expected a whole number'],
+  ['a key twice', policy('a', 'priority: 1\npriority: 2\n'), 'a.yaml:7: Map keys must be unique'],
+  ['broken syntax', `${policy('a')}when: [`, 'a.yaml:6: Flow sequence'],
+  ['a tag', policy('a', 'message: !!binary aGk=\n'), 'a.yaml:6: Unresolved tag: tag:yaml.org,2002:binary'],
+  ['a tag of one’s own', policy('a', 'message: !env SECRET\n'), 'a.yaml:6: Unresolved tag: !env'],
+  ['a key that is a list', policy('a', '? [a]\n: x\n'), 'a.yaml:6: With stringKeys, all keys must be strings'],
+  ['a key that is a number', policy('a', '1: x\n'), 'a.yaml:6: 1: unknown field `1`'],
+  ['a list for a document', '- a\n- b\n', 'a.yaml:1: document: expected a mapping, found a list'],
+  ['an id twice', `${policy('a')}---\n${policy('a', 'name: other\n')}`, 'a.yaml:8: id: another policy already has the id `a`'],
+  ['infinity', policy('a', 'when: { attr: request.x, op: gt, value: .inf }\n'), 'a.yaml:1: document: is not plain data'],
+  ['an anchor that refers to itself', policy('a', 'labels: &x\n  a: *x\n'), 'a.yaml:1: '],
+  ['a document too large', policy('a', `# ${'x'.repeat(40_000)}\nmessage: x\n`), 'a.yaml:1: document: larger than 32768 bytes'],
+  ['a file too large', '#'.repeat(1024 * 1024 + 1), 'a.yaml: larger than 1 MiB'],
+])('%s is refused with its line', (_name, text, expected) => {
+  expect(errorsOf(text)).toEqual(expect.arrayContaining([expect.stringContaining(expected)]))
+})
+
+test('aliases that would blow up are not expanded', () => {
+  const levels = Array.from({ length: 12 }, (_, level) => `  l${level + 1}: &l${level + 1} [${Array.from({ length: 9 }, () => `*l${level}`).join(',')}]`)
+  const start = performance.now()
+  expect(errorsOf(`x:\n  l0: &l0 [a]\n${levels.join('\n')}\n`)).toEqual(['a.yaml:1: uses more than 20 aliases, or one that cannot be resolved; write the values out'])
+  expect(performance.now() - start).toBeLessThan(1000)
+})
+
+test('one error anywhere means no snapshot, and all errors are told', () => {
+  const broken = policy('b', 'x: 1\n')
+  expect(compileFiles([{ name: 'a.yaml', text: policy('a') }, { name: 'b.yaml', text: broken }, { name: 'c.yaml', text: broken }]).errors).toHaveLength(2)
+})

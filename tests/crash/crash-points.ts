@@ -1,0 +1,112 @@
+/** Plays crash points in batches: each remediation is brought to its own point, then one SIGKILL meets them all. */
+import type { ActionName } from '../../domain/remediation.ts'
+import type { Phase } from '../../sandbox/faults/traps.ts'
+import type { FaultyAegis } from '../helpers/faulty-aegis.ts'
+import { eventually } from '../helpers/stack.ts'
+import { endState, type Subject } from '../helpers/subjects.ts'
+import { stopAt, type CallName, type CrashPoint, type Journey } from './calls.ts'
+
+const phases: readonly Phase[] = ['before_send', 'after_send', 'after_reply']
+
+export const pointsOf = (actions: readonly ActionName[], callNames: readonly CallName[]): CrashPoint[] =>
+  callNames.flatMap((call) => phases.flatMap((phase) => actions.map((action) => ({ action, call, phase }))))
+
+export const nameOf = ({ action, call, phase }: CrashPoint): string => `${action} ${call} ${phase}`
+
+/** A third of the points, different ones for each seed, in their own order. */
+export function seededThird(points: readonly CrashPoint[], seed: number): CrashPoint[] {
+  const random = randomOf(seed)
+  const drawn = points.map((point, at) => ({ point, at, rank: random() })).sort((a, b) => a.rank - b.rank)
+  return drawn.slice(0, Math.ceil(points.length / 3)).sort((a, b) => a.at - b.at).map(({ point }) => point)
+}
+
+/** mulberry32: small, and the same everywhere. */
+function randomOf(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+export const inBatches = <T>(all: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(all.length / size) }, (_, index) => all.slice(index * size, (index + 1) * size))
+
+/** Asked for and accepted, and held at the worker's first look at the cluster until `go`: traps can be laid in between. */
+export async function begin({ executor, operator }: FaultyAegis, { namespace, request }: Subject): Promise<Journey & { go(): void }> {
+  let go = () => undefined as void
+  const gate = new Promise<void>((resolve) => (go = resolve))
+  executor.arm({ path: new RegExp(`/namespaces/${namespace}/`), phase: 'before_send' }, () => gate)
+  const id = await operator.remediate(request)
+  return { id, namespace, go }
+}
+
+const reachLimitMs = 40_000
+
+/** Brings each remediation to its point, kills the worker there, starts a new one and waits for all endings. */
+export async function crashAt(faulty: FaultyAegis, batch: readonly { point: CrashPoint; subject: Subject }[]): Promise<Journey[]> {
+  const { executor, postgres, temporal, worker, judge } = faulty
+  const stops = await Promise.all(
+    batch.map(async ({ point, subject }) => {
+      const journey = await begin(faulty, subject)
+      const stop = stopAt(faulty, journey, point)
+      journey.go()
+      return { point, journey, stop }
+    }),
+  )
+  await Promise.all(stops.map(({ point, stop, journey }) => within(reachLimitMs, `${journey.id} comes to: ${nameOf(point)}`, stop.reached)))
+  await killed(worker)
+  for (const { stop } of stops) stop.letGo('cut')
+  for (const proxy of [executor, postgres, temporal]) proxy.disarmAll()
+  await worker.start()
+  await Promise.all(stops.map(({ journey }) => judge.closed(journey.id)))
+  return stops.map(({ journey }) => journey)
+}
+
+export async function killed(worker: FaultyAegis['worker']): Promise<void> {
+  const pid = worker.pid()
+  worker.kill('SIGKILL')
+  await eventually(`process ${pid} is gone`, () => !isAlive(pid))
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+export async function within<T>(limitMs: number, what: string, waited: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${limitMs / 1000} s in vain until ${what}`)), limitMs)
+  })
+  try {
+    return await Promise.race([waited, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** All that must be the same whether or not a worker died on the way, by the judge's word. */
+export async function recordOf({ judge, cluster }: FaultyAegis, { id, namespace }: Journey) {
+  await judge.ledgerIsWhole(id)
+  await judge.intentsCameFirst(id, namespace)
+  const { outcome, reason, verdict, source } = await judge.closed(id)
+  const effects = judge.effectsOf(id, namespace).map(({ verb, objectRef }) => `${verb} ${objectRef?.resource}/${objectRef?.subresource ?? ''}`)
+  const intents = (await judge.intents(id)).map(({ phase, state, result }) => [phase, state, presumedIsApplied(result)])
+  return {
+    ending: { outcome, reason, verdict, source },
+    effects,
+    effectsOfStrangers: judge.effects(namespace).length - effects.length,
+    fences: judge.stamps(namespace).length,
+    intents,
+    state: await endState(cluster, { namespace }, id),
+  }
+}
+
+/** A pod that is gone carries no stamp: whoever did not hear the answer can only presume. Both mean one effect. */
+const presumedIsApplied = (result: string | null): string | null => (result === 'presumed' ? 'applied' : result)

@@ -1,0 +1,145 @@
+/** An API over a database of the test's own. Every answer is held against the schema its route declares. */
+import { createServer, type Server } from 'node:http'
+import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
+import { join } from 'node:path'
+import type { Knex } from 'knex'
+import { createLogger } from '../../adapters/log.ts'
+import { createApiMetrics, createRegistry } from '../../adapters/metrics.ts'
+import { policySource } from '../../adapters/policies/directory.ts'
+import { createApiKey } from '../../adapters/postgres/keys.ts'
+import { loadRules } from '../../adapters/rules.ts'
+import { createApp } from '../../api/app.ts'
+import { newApiKey } from '../../api/authentication.ts'
+import { problemSchema, type Problem } from '../../api/problems.ts'
+import type { ApiDeps, ApiSettings, Route } from '../../api/route.ts'
+import { routes } from '../../api/routes.ts'
+import { temporalHealth } from '../../api/temporal-health.ts'
+import type { Role } from '../../domain/remediation.ts'
+import { applyRule } from '../../domain/rules/apply.ts'
+import { checkout } from '../../sandbox/setup/programs.mjs'
+import { lazyClient } from '../../temporal/client.ts'
+import { deliverAnswer } from '../../temporal/signals.ts'
+
+export type Sent = { key?: string | undefined; body?: unknown; raw?: string | Uint8Array; headers?: Record<string, string> }
+export type Got = { status: number; body: Record<string, unknown>; problem: Problem; headers: Headers }
+export type TestApi = {
+  url: string
+  deps: ApiDeps
+  call(method: string, path: string, sent?: Sent): Promise<Got>
+  close(): Promise<void>
+}
+
+const settings: ApiSettings = {
+  version: '0.0.0-test', clusters: ['main', 'edge'], namespaces: ['shop', 'demo-*'], mode: 'auto', deadlineMs: 600_000,
+  temporalUiUrl: 'http://127.0.0.1:8233', temporalNamespace: 'default', policyDirectory: 'policies', rulesFile: 'rules/default.yaml', logLevel: 'silent',
+}
+
+export type ApiOptions = { db: Knex; temporal: string; settings?: Partial<ApiSettings>; log?: (line: string) => void }
+
+export async function startApi({ db, temporal, settings: changes = {}, log = () => undefined }: ApiOptions): Promise<TestApi> {
+  const rules = await loadRules(join(checkout, 'rules/default.yaml'))
+  const policies = await policySource(join(checkout, 'policies'), { reloadMs: 60_000 })
+  const client = lazyClient({ address: temporal })
+  const deps: ApiDeps = {
+    settings: { ...settings, ...changes },
+    db,
+    policies: () => policies.current(),
+    rules: (signal) => applyRule(rules, signal),
+    deliver: (delivery) => deliverAnswer(client, delivery),
+    temporal: temporalHealth(client),
+    log: createLogger({ name: 'test', level: 'info', destination: { write: log } }),
+    metrics: createApiMetrics(createRegistry('test')),
+  }
+  const server = createServer(createApp(deps))
+  const url = await listen(server)
+  return {
+    url,
+    deps,
+    call: (method, path, sent) => call(url, method, path, sent),
+    close: async () => {
+      policies.close()
+      await ended(server)
+      await client.connection.close()
+    },
+  }
+}
+
+async function listen(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+const ended = (server: Server) =>
+  new Promise<void>((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+
+async function call(url: string, method: string, path: string, { key, body, raw, headers = {} }: Sent = {}): Promise<Got> {
+  const credential: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` }
+  const content = raw ?? (body === undefined ? undefined : JSON.stringify(body))
+  const type: Record<string, string> = content === undefined ? {} : { 'content-type': 'application/json' }
+  const response = await fetch(url + path, { method, headers: { ...credential, ...type, ...headers }, ...(content === undefined ? {} : { body: content as string }) })
+  const text = await response.text()
+  const answer = response.headers.get('content-type')?.includes('json') ? (JSON.parse(text) as Record<string, unknown>) : { text }
+  holdAgainstSchema(method, path, response, answer)
+  return { status: response.status, body: answer, problem: answer as unknown as Problem, headers: response.headers }
+}
+
+/** A refusal must be a whole problem document, anything else what the route says it answers. */
+function holdAgainstSchema(method: string, path: string, response: Response, answer: unknown): void {
+  if (response.headers.get('content-type')?.startsWith('application/problem+json')) return void problemSchema.parse(answer)
+  const route = routeOf(method, path)
+  const schema = route?.output[response.status]
+  if (!schema) throw new Error(`${method} ${path} answered an undeclared ${response.status}: ${JSON.stringify(answer)}`)
+  if (route.produces === 'application/json') schema.parse(answer)
+}
+
+const routeOf = (method: string, path: string): Route | undefined => {
+  const bare = path.split('?', 1)[0] ?? ''
+  const fits = (pattern: string) => new RegExp(`^${pattern.replaceAll('.', '\\.').replace(/:\w+/g, '[^/]+')}$`).test(bare)
+  return routes.find((route) => route.method === method.toLowerCase() && fits(route.path))
+}
+
+/** A key of its own owner, made behind the API's back. */
+export async function keyFor(db: Knex, roles: Role[], owner = `owner-of-${roles.join('-')}`): Promise<{ key: string; id: string; owner: string }> {
+  const { key, draft } = newApiKey({ name: `test ${roles.join(' ')}`, roles, owner, expiresAt: new Date(Date.now() + 3_600_000) })
+  await createApiKey(db, draft, { id: 'test', kind: 'person', owner: 'test', roles: ['admin'] })
+  return { key, id: `key:${draft.keyId}`, owner }
+}
+
+export type Proxy = { port: number; cut(): void; mend(): void; close(): Promise<void> }
+
+/** A wire to a server that can be cut: open connections break, new ones are refused at once. */
+export async function wireTo(host: string, port: number): Promise<Proxy> {
+  const open = new Set<Socket>()
+  let whole = true
+  const server = createTcpServer((near) => {
+    if (!whole) return void near.destroy()
+    const far = connect(port, host)
+    for (const socket of [near, far]) {
+      open.add(socket)
+      socket.on('error', () => undefined)
+      socket.on('close', () => {
+        open.delete(socket)
+        near.destroy()
+        far.destroy()
+      })
+    }
+    near.pipe(far).pipe(near)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const cut = () => {
+    whole = false
+    for (const socket of open) socket.destroy()
+  }
+  return {
+    port: (server.address() as AddressInfo).port,
+    cut,
+    mend: () => void (whole = true),
+    close: () => new Promise<void>((resolve) => {
+      cut()
+      server.close(() => resolve())
+    }),
+  }
+}

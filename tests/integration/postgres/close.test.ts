@@ -1,0 +1,169 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { randomUUID } from 'node:crypto'
+import { acceptSignal, loadRequest, markResolved } from '../../../adapters/postgres/requests.ts'
+import { closeRemediation, releaseClaim, type Closing } from '../../../adapters/postgres/close.ts'
+import { beginAttempt, markFencing, settleIntent } from '../../../adapters/postgres/intents.ts'
+import { readStream } from '../../../adapters/postgres/ledger.ts'
+import { overdueRequests, unsettledRemediations } from '../../../adapters/postgres/reconcile.ts'
+import { reserve } from '../../../adapters/postgres/reserve.ts'
+import type { Ending, Outcome } from '../../../domain/remediation.ts'
+import { bob, draftOf, freshId, openDatabase, recorded, reservationOf, started, times, workload, type TestDatabase } from './database.ts'
+
+let db: TestDatabase
+beforeAll(async () => (db = await openDatabase()))
+afterAll(() => db.close())
+
+const ending = (outcome: Outcome, reason = 'because'): Ending => ({ outcome, reason, message: 'm', verdict: null })
+const close = (id: string, outcome: Outcome, over: Partial<Closing> = {}) =>
+  closeRemediation(db.decision, { id, ending: ending(outcome), source: 'workflow', runId: 'run', facts: {}, newId: freshId, ...over })
+const claimOf = async (id: string) => (await db.owner.raw('select state, token from ledger.claim where holder = ?', [id])).rows[0]
+const pendingRoom = async (id: string) =>
+  Number((await db.owner.raw('select count(*) from ledger.reservation where id = ? and effect_at is null and released_at is null', [id])).rows[0].count)
+const limits = [{ key: 'k', action: '*', scope: 'workload', limit: 9, windowMs: 60_000 } as const]
+
+test('twenty closers at once, workflow and reconciler: one terminal row, and all are told the same', async () => {
+  const id = await started(db)
+  const reconciler = db.connect('decision')
+  const closed = await Promise.all(
+    times(20, (index) => (index % 2 ? close(id, 'healed') : closeRemediation(reconciler, { id, ending: ending('blocked'), source: 'reconciler', runId: null, facts: {}, newId: freshId }))),
+  )
+  expect(closed.filter((each) => each.closed)).toHaveLength(1)
+  expect(new Set(closed.map((each) => each.ending.outcome)).size).toBe(1)
+  expect((await readStream(db.reader, id)).filter(({ kind }) => kind === 'closed')).toHaveLength(1)
+  expect((await loadRequest(db.reader, id))?.phase).toBe('closed')
+})
+
+describe('while a call may still land', () => {
+  test.each(['sent', 'fencing'])('(%s) it closes for a person only, and keeps claim and room', async (state) => {
+    const given = await recorded(db, { limits })
+    await beginAttempt(db.execution, given)
+    if (state === 'fencing') await markFencing(db.execution, given.id, 'act')
+    const closed = await close(given.id, 'healed')
+    expect(closed).toMatchObject({ closed: true, ending: { outcome: 'needs_human', reason: 'unfenced' } })
+    expect(await claimOf(given.id)).toMatchObject({ state: 'kept' })
+    expect(await pendingRoom(given.id)).toBe(2)
+  })
+
+  test('release gives the claim back, counts the room from now on, and is recorded', async () => {
+    const given = await recorded(db, { limits })
+    await beginAttempt(db.execution, given)
+    await close(given.id, 'healed')
+    expect(await releaseClaim(db.api, { id: given.id }, bob)).toBe(true)
+    expect(await releaseClaim(db.api, { id: given.id }, bob)).toBe(false)
+    expect(await claimOf(given.id)).toBeUndefined()
+    expect(await pendingRoom(given.id)).toBe(0)
+    expect((await readStream(db.reader, 'claims')).at(-1)).toMatchObject({ actor: { id: 'bob' }, body: { remediation: given.id } })
+  })
+
+  test('a fenced or settled call no longer keeps it open', async () => {
+    const given = await recorded(db, { limits })
+    await beginAttempt(db.execution, given)
+    await markFencing(db.execution, given.id, 'act')
+    await settleIntent(db.execution, { id: given.id, phase: 'act', result: 'fenced', detail: {} })
+    expect(await close(given.id, 'cancelled')).toMatchObject({ ending: { outcome: 'cancelled' } })
+    expect(await claimOf(given.id)).toBeUndefined()
+    expect(await pendingRoom(given.id)).toBe(0)
+  })
+
+  test('an intent that never was sent holds nothing', async () => {
+    const given = await recorded(db, { limits })
+    expect(await close(given.id, 'cancelled')).toMatchObject({ ending: { outcome: 'cancelled' } })
+    expect(await claimOf(given.id)).toBeUndefined()
+    expect(await pendingRoom(given.id)).toBe(0)
+  })
+})
+
+test('a close and an attempt at once: sent means it closed for a person', async () => {
+  for (const given of await Promise.all(times(10, () => recorded(db)))) {
+    const [closed, begun] = await Promise.all([close(given.id, 'cancelled'), beginAttempt(db.execution, given)])
+    expect(closed.ending.outcome).toBe(begun.go ? 'needs_human' : 'cancelled')
+  }
+})
+
+test('release by workload, and only of what is kept', async () => {
+  const name = randomUUID()
+  const { uid: _uid, ...ref } = workload(name)
+  const given = await recorded(db, { name })
+  expect(await releaseClaim(db.api, { workload: ref }, bob)).toBe(false)
+  await close(given.id, 'needs_human')
+  expect(await releaseClaim(db.api, { workload: ref }, bob)).toBe(true)
+})
+
+describe('hand-offs', () => {
+  const handOff = async (name: string, over: Parameters<typeof draftOf>[0] = {}) => {
+    const target = { cluster: 'main', namespace: 'shop', kind: 'Deployment', name } as const
+    const id = await started(db, { target, ...over })
+    expect(await reserve(db.decision, reservationOf(id, { workload: workload(name) }))).toMatchObject({ because: 'coalesced' })
+    return id
+  }
+  const successors = async (name: string) =>
+    (await db.owner.raw(`select id, door, phase, parameters from ledger.request where name = ? and door = 'handoff' order by id`, [name])).rows
+  const act = async (given: Awaited<ReturnType<typeof recorded>>) => {
+    await beginAttempt(db.execution, given)
+    await settleIntent(db.execution, { id: given.id, phase: 'act', result: 'applied', detail: {} })
+  }
+
+  test('unread at the end become requests, once per wish', async () => {
+    const name = randomUUID()
+    const given = await recorded(db, { name })
+    await handOff(name)
+    await handOff(name)
+    await handOff(name, { parameters: { replicas: 9 } })
+    await close(given.id, 'cancelled')
+    expect(await successors(name)).toMatchObject([{ phase: 'accepted', parameters: { replicas: 4 } }, { parameters: { replicas: 9 } }])
+    for (const { id } of await successors(name)) expect(await readStream(db.reader, id)).toMatchObject([{ kind: 'requested', body: { door: 'handoff' } }])
+  })
+
+  test('that asked for what was then done are answered by it', async () => {
+    const name = randomUUID()
+    const given = await recorded(db, { name })
+    await handOff(name)
+    await act(given)
+    await handOff(name, { parameters: { replicas: 9 } })
+    await close(given.id, 'healed')
+    expect(await successors(name)).toMatchObject([{ parameters: { replicas: 9 } }])
+  })
+
+  test('that came after the effect ask again', async () => {
+    const name = randomUUID()
+    const given = await recorded(db, { name })
+    await act(given)
+    await handOff(name)
+    await close(given.id, 'healed')
+    expect(await successors(name)).toHaveLength(1)
+  })
+
+  test('of an alert pass it on: the successor hears when it stops', async () => {
+    const name = randomUUID()
+    const given = await recorded(db, { name })
+    const target = { cluster: 'main', namespace: 'shop', kind: 'Deployment', name: `${name}-b` } as const
+    const signal = { fingerprint: randomUUID(), startsAt: '2026-01-01T00:00:00Z', labelsDigest: 'l' }
+    const { request } = await acceptSignal(db.api, draftOf({ door: 'alert', fault: 'oom_killed', target }), signal)
+    expect(await reserve(db.decision, reservationOf(request.id, { workload: workload(name) }))).toMatchObject({ because: 'coalesced' })
+    await close(request.id, 'coalesced')
+    await close(given.id, 'cancelled')
+    const [{ id }] = await successors(`${name}-b`)
+    expect(await markResolved(db.api, signal)).toEqual([id])
+  })
+})
+
+describe('the reconciler', () => {
+  test('finds what is started, silent and not closed, with its intents', async () => {
+    const given = await recorded(db)
+    const quiet = async (idleMs: number) => (await unsettledRemediations(db.decision, { idleMs, limit: 10_000 })).find(({ id }) => id === given.id)
+    expect(await quiet(60_000)).toBeUndefined()
+    await db.owner.raw(`update ledger.stream_head set last_at = now() - interval '2 minutes' where stream = ?`, [given.id])
+    await db.owner.raw(`update ledger.request set started_at = now() - interval '2 minutes' where id = ?`, [given.id])
+    expect(await quiet(60_000)).toMatchObject({ firstRunId: `run-${given.id}`, cluster: 'main', intents: [{ phase: 'act', state: 'recorded' }] })
+    await close(given.id, 'blocked')
+    expect(await quiet(60_000)).toBeUndefined()
+  })
+
+  test('finds what was never started before its deadline', async () => {
+    const { request } = await acceptSignal(db.api, draftOf({ door: 'alert', deadlineMs: 1 }), { fingerprint: randomUUID(), startsAt: 's', labelsDigest: 'l' })
+    await new Promise((wake) => setTimeout(wake, 10))
+    expect((await overdueRequests(db.decision, 100)).map(({ id }) => id)).toContain(request.id)
+    await close(request.id, 'blocked')
+    expect((await overdueRequests(db.decision, 100)).map(({ id }) => id)).not.toContain(request.id)
+  })
+})
