@@ -5,11 +5,14 @@ const rooms = ['domain', 'workflows', 'activities', 'adapters', 'temporal', 'wor
 const present = (folders) => folders.filter((folder) => existsSync(new URL(folder, import.meta.url)))
 const inRoot = (folder) => `<rootDir>/${folder}`
 
+// `*.long.test.ts` take many minutes: `npm run test:long` runs them too.
+const onlyLong = process.env.AEGIS_TEST_LONG ? [] : ['\\.long\\.test\\.ts$']
+
 const shared = {
   rootDir: import.meta.dirname,
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/fixtures/'],
+  testPathIgnorePatterns: ['/node_modules/', '/fixtures/', ...onlyLong],
   transform: {
     '\\.ts$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'es6' } }],
   },

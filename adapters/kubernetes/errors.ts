@@ -14,11 +14,13 @@ export function unavailable(cluster: string, cause: unknown): Failure {
   return new Failure('unavailable', 'cluster_unreachable', `cluster \`${cluster}\` ${why}`)
 }
 
-const isTimeout = (cause: unknown): boolean => cause instanceof Error && (cause.name === 'TimeoutError' || cause.name === 'AbortError')
+type Thrown = { name?: unknown; code?: unknown; cause?: Thrown | null } | null | undefined
 
-function codeOf(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-  const code = (cause as { code?: unknown } | null)?.code
+const isTimeout = (thrown: unknown): boolean => ['TimeoutError', 'AbortError'].includes(String((thrown as Thrown)?.name))
+
+/** `ECONNREFUSED` and its like sit in the cause of "fetch failed". */
+function codeOf(thrown: unknown): string {
+  const { code } = (thrown as Thrown)?.cause ?? (thrown as Thrown) ?? {}
   return typeof code === 'string' && /^[A-Z_]{3,60}$/.test(code) ? ` (${code})` : ''
 }
 

@@ -54,7 +54,7 @@ async function watch(script: Script, untilChanges: number, onChange: (change: Ch
       onChange(change)
     },
   })
-  await Promise.race([watching, sleep(limitMs)])
+  await Promise.race([watching, sleep(limitMs, undefined, { ref: false })])
   stop.abort()
   await watching
   return { changes, errors, asked: played.asked, listings: played.listings() }
@@ -89,9 +89,9 @@ test.each([
 })
 
 test('what breaks is reported, and everything is listed again', async () => {
-  const { changes, errors } = await watch({ lists: [unreachable, [pod('a', '1')]], watches: [unreachable, 500, [event('ERROR', { code: 500 })], ['no json']] }, 5, undefined, 15_000)
-  expect(changes.map(({ type }) => type)).toEqual(Array(5).fill('listed'))
-  expect(errors).toHaveLength(5)
+  const { changes, errors } = await watch({ lists: [unreachable, [pod('a', '1')]], watches: [500, ['no json']] }, 3, undefined, 15_000)
+  expect(changes.map(({ type }) => type)).toEqual(Array(3).fill('listed'))
+  expect(errors).toHaveLength(3)
   expect(errors.every((error) => error instanceof Failure && error.kind === 'unavailable')).toBe(true)
 }, 20_000)
 

@@ -128,7 +128,7 @@ const laxness: Record<Effect, number> = { deny: 0, require_approval: 1, allow: 2
 const ids = (decision: Decision) => decision.determining.map(({ id }) => id).toSorted()
 /** `b` asks for everything `a` does. */
 const atLeastAsStrict = (a: Obligations, b: Obligations) => expect(mergeObligations(a, b)).toEqual(b)
-const overriddenIds = (decision: Decision) => decision.overridden.map((ref) => ref.split('@')[0]).toSorted()
+const overriddenIds = (decision: Decision) => decision.overridden.map((ref) => ref.replace(/@.*/, '')).toSorted()
 
 function neverLooser(before: Decision, after: Decision): void {
   expect(laxness[after.effect]).toBeLessThanOrEqual(laxness[before.effect])
@@ -142,7 +142,7 @@ test('the index, the compiler and the engine agree with the rule as plainly said
     const decision = decided(documents, request)
     const expected = referenceDecision(documents, request, { wallClock, instant: Date.parse })
     expect({ effect: decision.effect, code: decision.code, determining: ids(decision), overridden: overriddenIds(decision) }).toEqual(expected)
-  }), 2500)
+  }), 2000)
 })
 
 test('what no policy allows is denied', () => {
@@ -196,7 +196,7 @@ test('losing an attribute never loosens, so an allow on part of the facts holds 
   check(fc.property(monotonePolicies, input, dropped, (documents, request, lost) => {
     const partial = { ...request, context: without(request.context, lost.context), request: without(request.request, lost.request) }
     neverLooser(decided(documents, request), decided(documents, partial))
-  }), 1500)
+  }), 800)
 })
 
 test('shadow and disabled policies change nothing that counts', () => {
@@ -265,5 +265,5 @@ test('until validUntil the answer and its reasons stay as they are', () => {
     const span = (before.validUntil ?? request.now + 8 * dayMs) - request.now
     const after = decided(documents, { ...request, now: Math.floor(request.now + share * span) })
     expect([after.effect, after.code, ids(after)]).toEqual([before.effect, before.code, ids(before)])
-  }), 1500)
+  }), 800)
 })

@@ -1,6 +1,5 @@
 /** What live tests need of the shared sandbox stack, and how they read the judge: the API server's audit log. */
 import { CoreV1Api, KubeConfig } from '@kubernetes/client-node'
-import { test } from '@jest/globals'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -27,9 +26,6 @@ export const clusterNamed = (name: string): SandboxCluster => {
   if (!found) throw new Error(`the shared stack has no cluster ${name}`)
   return found
 }
-
-/** Runs only with `npm run test:long`. */
-export const longTest: typeof test = process.env['AEGIS_TEST_LONG'] ? test : (test.skip as typeof test)
 
 /** Waits until `probe` answers something other than undefined or false; fails with the last error after `limitMs`. */
 export async function eventually<T>(what: string, probe: () => Promise<T> | T, limitMs = 20_000): Promise<Exclude<T, undefined | false>> {

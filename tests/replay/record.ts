@@ -12,6 +12,7 @@ import { scenarios } from './scenarios.ts'
 import { bundle, teller } from './stage.ts'
 
 const folder = fileURLToPath(new URL('./histories/', import.meta.url))
+const checkout = fileURLToPath(new URL('../../', import.meta.url))
 const missing = scenarios.filter(({ name }) => !existsSync(join(folder, `${name}.json`)))
 
 if (missing.length > 0) {
@@ -22,7 +23,8 @@ if (missing.length > 0) {
     const { ending, handle } = await told.tell(scenario)
     if ((ending?.outcome ?? null) !== scenario.outcome) throw new Error(`${scenario.name} ended ${ending?.outcome} (${ending?.reason})`)
     const history: unknown = JSON.parse(String(historyToJSON(await handle.fetchHistory())))
-    writeFileSync(join(folder, `${scenario.name}.json`), `${JSON.stringify(history, null, 1)}\n`)
+    const text = JSON.stringify(history, null, 1).replaceAll(checkout, '') // stack traces name files
+    writeFileSync(join(folder, `${scenario.name}.json`), `${text}\n`)
     console.log(`recorded ${scenario.name}`)
   }
   await told.close()

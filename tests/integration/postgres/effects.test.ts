@@ -137,6 +137,20 @@ test('an attempt and a freeze at once: after the freeze has answered, none is le
   await liftFreeze(db.api, freezeId, bob)
 })
 
+test('a freeze answers only when the checks that began before it are through', async () => {
+  const given = await recorded(db)
+  const checking = await db.execution.transaction()
+  expect(await beginAttempt(checking, given)).toMatchObject({ go: true })
+  let through = false
+  setTimeout(() => {
+    through = true
+    void checking.commit()
+  }, 200)
+  const { freezeId } = await setFreeze(db.api, { scope: {}, reason: 'storm', principal: bob })
+  expect(through).toBe(true)
+  await liftFreeze(db.api, freezeId, bob)
+})
+
 test('a freeze does not wait for a worker that stopped in the middle of its check', async () => {
   const stalled = await db.execution.transaction()
   await stalled.raw(`select pg_advisory_xact_lock_shared(hashtextextended('ledger.freeze', 0))`)

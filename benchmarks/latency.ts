@@ -1,0 +1,40 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { outcomeRows, spreadOf, spreadRows, toMutation, unmutated } from './figures.ts'
+import type { BenchFigures, Ground } from './ground.ts'
+import { ask, coursesOf, untilClosed } from './remediations.ts'
+import { atMost } from './report.ts'
+import { settingRows } from './settings.ts'
+import { stepRows } from './steps.ts'
+
+const warmUp = 10
+const measured = 100
+const closeLimitMs = 60_000
+const pauseMs = 200
+
+/** Idle: each remediation has closed before the next is asked for. */
+export async function run(ground: Ground): Promise<BenchFigures> {
+  await oneByOne(ground, warmUp)
+  const courses = await coursesOf(ground, await oneByOne(ground, measured))
+  const spread = spreadOf(toMutation(courses))
+  return {
+    rows: [
+      ...spreadRows('idle', 'accepted → mutation', spread),
+      { case: 'a bare prototype of nine steps', metric: 'start → mutation, p50', value: 73, unit: 'ms' },
+      ...outcomeRows('idle', courses),
+      ...(await stepRows(ground, courses)),
+      ...settingRows,
+    ],
+    bars: [atMost('idle: accepted → mutation, p50 in ms', 150, spread.p50), atMost('idle: remediations without their mutation', 0, unmutated(courses))],
+  }
+}
+
+async function oneByOne(ground: Ground, count: number): Promise<string[]> {
+  const ids: string[] = []
+  for (let index = 0; index < count; index++) {
+    const id = await ask(ground, ground.targets.next())
+    await untilClosed(ground, [id], closeLimitMs)
+    ids.push(id)
+    await sleep(pauseMs)
+  }
+  return ids
+}
