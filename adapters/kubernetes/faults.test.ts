@@ -69,6 +69,7 @@ const seen = (progress: Progress, ...pods: V1Pod[]) => classes({ deployments: [d
 test.each<[string, Progress, V1Pod[], string[]]>([
   ['two ready pods', done, [pod('a', 'new', fine), pod('b', 'new', fine)], []],
   ['a new pod that starts slowly', rolling, [pod('a', 'old', fine), pod('b', 'new', unready)], []],
+  ['new pods that all exist and are not up yet', { ...rolling, total: 2, updated: 2 }, [pod('a', 'new', unready), pod('b', 'new', unready)], []],
   ['a rollout the controller gave up on', overdue, [pod('a', 'old', fine), pod('b', 'new', unready)], ['stuck_rollout after rollout']],
   ['a new pod whose image is not there', rolling, [pod('a', 'old', fine), pod('b', 'new', { ...waiting('ImagePullBackOff'), phase: 'Pending' })], ['stuck_rollout after rollout']],
   ['a new pod that crashes', rolling, [pod('a', 'old', fine), pod('b', 'new', crashes)], ['stuck_rollout after rollout']],

@@ -17,7 +17,7 @@ export type Preflighted = PreflightCard & { refusal: Refusal | null }
  */
 export async function preflight(connection: Connection, plan: Plan, options: PreflightOptions): Promise<Preflighted> {
   const observation = await clusterReader(connection).observe(plan.target)
-  const early = [...namespaceChecks(plan, options.allowedNamespaces), unchangedCheck(plan, observation)]
+  const early = [...namespaceChecks(plan, options.allowedNamespaces), ...(observation ? [ignoredCheck(observation.ignored)] : []), unchangedCheck(plan, observation)]
   const gone = !observation || observation.uid !== plan.target.uid
   const late = gone ? { checks: [], diff: [] } : await checksOf(connection, plan, observation, options)
   const checks = [...early, ...late.checks]
@@ -30,7 +30,7 @@ async function checksOf(connection: Connection, plan: Plan, observation: PodObse
   const permissions = permissionsFor(connection, plan)
   if (plan.action === 'restart_pod' && observation.kind === 'Pod') {
     const [allowed, rehearsal] = await Promise.all([permissions, rehearseEviction(connection, plan, options)])
-    const checks = [ignoredCheck(observation.ignored), rbacCheck(allowed), ownerCheck(plan, []), ...evictionChecks(plan, rehearsal), availabilityCheck(observation.ready, observation.health.ready)]
+    const checks = [rbacCheck(allowed), ownerCheck(plan, []), ...evictionChecks(plan, rehearsal), availabilityCheck(observation.ready, observation.health.ready)]
     return { checks, diff: rehearsal.diff }
   }
   if (plan.action !== 'restart_pod' && observation.kind === 'Deployment') {
@@ -40,7 +40,7 @@ async function checksOf(connection: Connection, plan: Plan, observation: PodObse
       rehearseChange(connection, plan, options),
       rehearseUndo(connection, plan, options),
     ])
-    const shared = [ignoredCheck(observation.ignored), rbacCheck(allowed), ownerCheck(plan, observation.managers), autoscalerCheck(plan, autoscalers), pausedCheck(observation.paused)]
+    const shared = [rbacCheck(allowed), ownerCheck(plan, observation.managers), autoscalerCheck(plan, autoscalers), pausedCheck(observation.paused)]
     const own = plan.action === 'scale_deployment' ? await scaleChecks(connection, plan, rehearsal.deployment) : rollbackChecks(plan, observation)
     return { checks: [...shared, ...own, dryRunCheck(plan, rehearsal), undoCheck(undo)], diff: rehearsal.diff }
   }

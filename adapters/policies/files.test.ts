@@ -37,9 +37,9 @@ test.each<[string, string, string]>([
 
 test('aliases that would blow up are not expanded', () => {
   const levels = Array.from({ length: 12 }, (_, level) => `  l${level + 1}: &l${level + 1} [${Array.from({ length: 9 }, () => `*l${level}`).join(',')}]`)
-  const start = performance.now()
+  const before = process.cpuUsage()
   expect(errorsOf(`x:\n  l0: &l0 [a]\n${levels.join('\n')}\n`)).toEqual(['a.yaml:1: uses more than 20 aliases, or one that cannot be resolved; write the values out'])
-  expect(performance.now() - start).toBeLessThan(1000)
+  expect(process.cpuUsage(before).user).toBeLessThan(1_000_000)
 })
 
 test('one error anywhere means no snapshot, and all errors are told', () => {

@@ -206,9 +206,9 @@ describe('a request that cannot be read is denied with its own code', () => {
     const snapshot = snapshotOf([allow])
     const hostile = fc.record(Object.fromEntries(Object.entries(base).map(([key, value]) => [key, fc.oneof(fc.constant(value), fc.anything())])))
     fc.assert(fc.property(fc.oneof(fc.anything(), hostile), (input) => {
-      const start = performance.now()
+      const before = process.cpuUsage()
       expect(['allow', 'deny']).toContain(decide(snapshot, input as PolicyInput).effect)
-      expect(performance.now() - start).toBeLessThan(200)
+      expect(process.cpuUsage(before).user).toBeLessThan(200_000)
     }), { numRuns: 1500 })
     const trap = new Proxy({}, { get: () => { throw new Error('secret') }, ownKeys: () => { throw new Error('secret') } }) as PolicyInput
     expect(JSON.stringify(decide(snapshot, trap))).not.toContain('secret')

@@ -82,20 +82,27 @@ test('looks in quick succession count as one', () => {
 test('a view that is old raises nothing and clears nothing', () => {
   const { state } = watch(repeat(10, { web: 'crashing' }))
   const later = start + 3_600_000
-  const stale = (shape: Shape) => [workload('web', shape, later - freshMs - 1)]
+  const stale = (shape: Shape, nowMs: number) => [workload('web', shape, nowMs - freshMs - 1)]
   let followed = state
-  for (let index = 0; index < 10; index++) {
-    const seen = observe(followed, stale('healthy'), later + index * tickMs, rules)
+  for (let nowMs = later; nowMs < later + 10 * tickMs; nowMs += tickMs) {
+    const seen = observe(followed, stale('healthy', nowMs), nowMs, rules)
     expect(seen.clear).toEqual([])
     followed = seen.state
   }
-  expect(observe(nothingSeen, stale('crashing'), later, rules).state.cases.size).toBe(0)
+  expect(observe(nothingSeen, stale('crashing', later), later, rules).state.cases.size).toBe(0)
 })
 
 test('a gap in looking starts the dwell again', () => {
   const { state } = watch(repeat(4, { web: 'crashing' }))
   const after = watch(repeat(8, { web: 'crashing' }), rules, state, start + freshMs * 4)
   expect(after.looks.findIndex(({ raise }) => raise.length > 0)).toBe(dwellMs / tickMs)
+})
+
+test('looks before a gap do not count, however old the fault is', () => {
+  const old = start + 3_600_000
+  const { state } = watch(repeat(looksNeeded - 1, { web: 'hanging' }), rules, nothingSeen, old)
+  const after = watch(repeat(looksNeeded, { web: 'hanging' }), rules, state, old + freshMs * 4)
+  expect(after.looks.findIndex(({ raise }) => raise.length > 0)).toBe(looksNeeded - 1)
 })
 
 test('it is cleared when three looks no longer find it, and when its workload is gone', () => {

@@ -1,16 +1,18 @@
-import { connect, createServer, type ClientHttp2Session, type Http2Server } from 'node:http2'
+import { connect, createServer, type ClientHttp2Session, type Http2Server, type ServerHttp2Session } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import { startGrpcProxy, type GrpcProxy } from './grpc-proxy.ts'
 
 const seen: string[] = []
+const sessions: ServerHttp2Session[] = []
 let behind: Http2Server
 let proxy: GrpcProxy
 let session: ClientHttp2Session
 
 beforeAll(async () => {
   behind = createServer()
+  behind.on('session', (each) => void sessions.push(each))
   behind.on('stream', (stream, headers) => {
     const method = headers[':path']?.split('/').at(-1) ?? ''
     seen.push(method)
@@ -34,7 +36,10 @@ afterEach(async () => {
   session.destroy()
   await proxy.close()
 })
-afterAll(() => new Promise<void>((resolve) => behind.close(() => resolve())))
+afterAll(() => {
+  for (const each of sessions) each.destroy()
+  return new Promise<void>((resolve) => behind.close(() => resolve()))
+})
 
 function frame(text: string, compressed = false): Buffer {
   const message = compressed ? gzipSync(text) : Buffer.from(text)
@@ -91,4 +96,17 @@ test('a long poll ends at the server when its caller is gone', async () => {
   session.destroy()
   for (let attempt = 0; attempt < 200 && seen.length < 2; attempt++) await new Promise((resolve) => setTimeout(resolve, 10))
   expect(seen).toEqual(['Poll', 'Poll was left'])
+})
+
+test('a server that wants a fresh connection gets one, and a call to a server that is gone is unavailable', async () => {
+  expect((await call('Start', '')).status).toBe('0')
+  const serverSide = await new Promise<ServerHttp2Session>((resolve) => {
+    behind.once('stream', (stream) => resolve(stream.session as ServerHttp2Session))
+    void call('Start', '')
+  })
+  serverSide.goaway()
+  expect((await call('Start', '')).status).toBe('0')
+  proxy.redirect('127.0.0.1:1')
+  session = connect(`http://${proxy.address}`)
+  expect((await call('Start', '')).status).toBe('14')
 })

@@ -85,6 +85,7 @@ export async function startFaultyAegis({ cluster: name = 'main', apis = 1, env =
     postgres: await startPostgresProxy({ to: new URL(database.ownerUrl).host }),
     temporal: await startGrpcProxy({ to: stack.temporal.address }),
   }
+  const closeProxies = () => Promise.all(Object.values(proxies).map((proxy) => proxy.close()))
   const given = { ...settings, AEGIS_POLICY_DIRECTORY: policyDirectory, ...env }
   const aegis = await startAegis({
     stack: { ...stack, clusters: [{ ...cluster, observerKubeconfig: proxies.observer.kubeconfig }] },
@@ -95,10 +96,13 @@ export async function startFaultyAegis({ cluster: name = 'main', apis = 1, env =
     apis,
     watcher: false,
     through: { temporal: proxies.temporal.address, database: proxies.postgres.address, kubeconfigs: { [name]: proxies.executor.kubeconfig } },
+  }).catch(async (failure: unknown) => {
+    await closeProxies() // open ones would keep the test process alive
+    throw failure
   })
   const worker = aegis.executions[name]
   if (!worker) throw new Error(`no execution worker was started for ${name}`)
-  const judge = await openJudge(cluster, database)
+  const judge = openJudge(cluster, database)
   const standbys: Standby[] = []
   return {
     ...proxies, aegis, cluster, worker, judge, database,
@@ -113,7 +117,7 @@ export async function startFaultyAegis({ cluster: name = 'main', apis = 1, env =
       for (const each of standbys) each.stop()
       await aegis.stop()
       await judge.close()
-      await Promise.all(Object.values(proxies).map((proxy) => proxy.close()))
+      await closeProxies()
       await database.drop()
     },
   }

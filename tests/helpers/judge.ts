@@ -14,15 +14,14 @@ export type Judge = ReturnType<typeof judgeOver>
 
 const executor = 'aegis-executor/'
 
-export async function openJudge(cluster: TestCluster, { ownerUrl }: Pick<FreshDatabase, 'ownerUrl'>): Promise<Judge> {
-  const client = new pg.Client({ connectionString: ownerUrl, application_name: 'judge' })
-  client.on('error', () => undefined)
-  await client.connect()
-  return judgeOver(cluster, client)
+export function openJudge(cluster: TestCluster, { ownerUrl }: Pick<FreshDatabase, 'ownerUrl'>): Judge {
+  const pool = new pg.Pool({ connectionString: ownerUrl, application_name: 'judge', max: 4 })
+  pool.on('error', () => undefined)
+  return judgeOver(cluster, pool)
 }
 
-function judgeOver(cluster: TestCluster, client: pg.Client) {
-  const rows = async <Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []): Promise<Row[]> => (await client.query<Row>(sql, values)).rows
+function judgeOver(cluster: TestCluster, pool: pg.Pool) {
+  const rows = async <Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []): Promise<Row[]> => (await pool.query<Row>(sql, values)).rows
   const terminals = (id: string) => rows<Terminal>('select outcome, reason, verdict, source, message from ledger.terminal where id = $1', [id])
 
   /** Each spec that was changed and each pod whose end was begun, by this remediation. Stamps alone are no effect. */
@@ -64,7 +63,7 @@ function judgeOver(cluster: TestCluster, client: pg.Client) {
         if (!before) throw new Error(`the effect ${auditID} of ${id} came before its intent`)
       }
     },
-    close: () => client.end(),
+    close: () => pool.end(),
   }
 }
 
