@@ -1,6 +1,6 @@
 /** What the benchmarks run on: one embedded stack, Aegis with raised limits, and workloads to scale. */
 import type { Knex } from 'knex'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectDatabase } from '../adapters/postgres/connect.ts'
 import { startAegis, type Aegis } from '../sandbox/aegis.ts'
@@ -36,6 +36,7 @@ export async function openGround(progress: (line: string) => void, extraEnv: Rec
   const stack = await startStack({ directory, clusters: [clusterName], progress })
   const [cluster] = stack.clusters
   if (!cluster) throw new Error('the stack has no cluster')
+  rmSync(join(directory, 'aegis'), { recursive: true, force: true })
   const starting = startAegis({ stack, directory: join(directory, 'aegis'), stackDirectory: stack.directory, database: stack.postgres, env: { ...settings, ...extraEnv }, progress })
   const targets = await createTargets(cluster.kubeconfig)
   const aegis = await starting

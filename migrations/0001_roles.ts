@@ -10,7 +10,7 @@ export async function up(knex: Knex): Promise<void> {
     declare
       wanted text;
     begin
-      foreach wanted in array array['aegis_api', 'aegis_decision', 'aegis_execution', 'aegis_reader'] loop
+      foreach wanted in array array['aegis_api', 'aegis_decision', 'aegis_execution', 'aegis_watcher', 'aegis_reader'] loop
         if not exists (select from pg_roles where rolname = wanted) then
           begin
             execute format('create role %I nologin', wanted);

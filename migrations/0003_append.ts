@@ -19,6 +19,7 @@ create function ledger.may_append(kind text) returns boolean language sql stable
     when kind in ('answer', 'answer_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked')
       then pg_has_role(session_user, 'aegis_api', 'member')
     when kind = 'requested' then pg_has_role(session_user, 'aegis_api', 'member') or pg_has_role(session_user, 'aegis_decision', 'member')
+      or pg_has_role(session_user, 'aegis_watcher', 'member')
     else true
   end
 $$;

@@ -96,7 +96,7 @@ export async function startAegis(options: AegisOptions): Promise<Aegis> {
       }),
     ]),
   )
-  const watcher = withWatcher ? worker('watcher', 'workers/watcher.ts', { DATABASE_URL: through('api'), AEGIS_CLUSTERS: observers }) : undefined
+  const watcher = withWatcher ? worker('watcher', 'workers/watcher.ts', { DATABASE_URL: through('watcher'), AEGIS_CLUSTERS: observers }) : undefined
 
   const [firstApi, ...otherApis] = apis.map((api) => api.process)
   const all = [...apis.map((api) => api.process), decision, ...Object.values(executions), ...(watcher ? [watcher] : [])]

@@ -10,12 +10,14 @@ import { clusterReader } from '../adapters/kubernetes/cluster.ts'
 import { policySource } from '../adapters/policies/directory.ts'
 import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
 import { listen } from '../adapters/postgres/listen.ts'
+import { ensurePartitions } from '../adapters/postgres/partitions.ts'
 import * as store from '../adapters/postgres/store.ts'
 import { freshId, freshNonce, sha256Hex, warrantSigner } from '../adapters/signing.ts'
 import { Failure } from '../domain/failure.ts'
 import { strictestMode, type Ending } from '../domain/remediation.ts'
 import { lazyClient } from '../temporal/client.ts'
 import { decideQueue } from '../temporal/names.ts'
+import { startLoop } from '../temporal/loop.ts'
 import { startReconciler } from '../temporal/reconciler.ts'
 import { startRelay, type Outbox } from '../temporal/relay.ts'
 import { concurrencyRules, limitRules } from './limits.ts'
@@ -25,6 +27,9 @@ import { stepHooks } from './steps.ts'
 const version = '0.1.0'
 const config = decisionConfig(processEnvironment())
 const policyReloadMs = 5_000
+/** The ledger's partitions are made this far ahead; a worker that is up one day in that time is enough. */
+const partitionMonthsAhead = 3
+const partitionEveryMs = 12 * 3_600_000
 /** Requests closed in one round of the reconciler. */
 const overdueBatch = 100
 /** Between polls of the outbox; a notification from the database wakes the relay sooner. */
@@ -54,6 +59,7 @@ await runWorkerProcess(settings, async ({ log, registry }, connection) => {
     closeOverdue: () => closeOverdue(db),
   })
 
+  const partitions = startLoop(async () => void (await ensurePartitions(db, partitionMonthsAhead)), { everyMs: partitionEveryMs, onFailure })
   const aroundSteps = stepInterceptor(stepHooks(db, log, registry))
   const workflowBundle = await bundleWorkflowCode({
     workflowsPath: fileURLToPath(new URL('../workflows/index.ts', import.meta.url)),
@@ -78,7 +84,7 @@ await runWorkerProcess(settings, async ({ log, registry }, connection) => {
       return database.ok ? pollingState(worker) : database
     },
     async stop() {
-      await Promise.all([relay.stop(), reconciler.stop(), listener.close()])
+      await Promise.all([relay.stop(), reconciler.stop(), partitions.stop(), listener.close()])
       policies.close()
       await client.connection.close()
       await db.destroy()

@@ -17,7 +17,7 @@ import { plainTemplate, templateHash } from './template.ts'
 /** The decision side's eyes: reads alone, so the identity behind it needs no more. */
 export const clusterReader = (connection: Connection): ClusterReader => ({
   name: connection.cluster,
-  observe(target) {
+  async observe(target) {
     if (target.cluster !== connection.cluster) throw new Failure('invalid', 'other_cluster', `the target is in cluster \`${target.cluster}\`; this is \`${connection.cluster}\``)
     return target.kind === 'Pod' ? observePod(connection, target) : observeDeployment(connection, target)
   },

@@ -53,8 +53,8 @@ export async function watchResource<T>(options: WatchOptions<T>): Promise<void> 
 /** Watches on and on from where the last watch ended. Returns when a new list is due or the server forgot where we were. */
 async function follow<T>(options: WatchOptions<T>, listedAt: string): Promise<void> {
   const untilMs = Date.now() + (options.resyncMs ?? defaultResyncMs)
-  let resourceVersion: string | 'expired' = listedAt
-  while (!options.signal.aborted && resourceVersion !== 'expired' && Date.now() < untilMs) {
+  let resourceVersion: string | undefined = listedAt
+  while (!options.signal.aborted && resourceVersion !== undefined && Date.now() < untilMs) {
     const begunMs = Date.now()
     const leftSeconds = Math.max(1, Math.ceil((untilMs - begunMs) / 1000))
     resourceVersion = await watchOnce(options, resourceVersion, Math.min(watchSeconds, leftSeconds))
@@ -67,16 +67,17 @@ const pause = (ms: number, signal: AbortSignal): Promise<void> => (ms > 0 ? slee
 
 type Event = { type?: string; object?: { code?: number; metadata?: { resourceVersion?: string } } }
 
-async function watchOnce<T>(options: WatchOptions<T>, from: string, timeoutSeconds: number): Promise<string> {
+/** Where the next watch goes on, or undefined where the server has forgotten that place. */
+async function watchOnce<T>(options: WatchOptions<T>, from: string, timeoutSeconds: number): Promise<string | undefined> {
   const { connection, path, query, signal } = options
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(timeoutSeconds * 1000 + graceMs)])
   const { status, lines } = await connection.lines(path, { ...query, resourceVersion: from, timeoutSeconds, allowWatchBookmarks: 'true' }, bounded)
-  if (status === 410) return 'expired'
+  if (status === 410) return undefined
   if (status !== 200) throw failureOf(connection.cluster, `watch \`${path}\``, { status, body: null, retryAfterMs: null })
   let resourceVersion = from
   for await (const line of lines) {
     const event = JSON.parse(line) as Event
-    if (event.type === 'ERROR') return expiredOrThrow(connection, path, event)
+    if (event.type === 'ERROR') return refuseUnlessExpired(connection, path, event)
     resourceVersion = event.object?.metadata?.resourceVersion ?? resourceVersion
     if (event.type !== 'BOOKMARK') tell(options, { type: event.type === 'DELETED' ? 'gone' : 'put', object: event.object as T })
   }
@@ -84,8 +85,8 @@ async function watchOnce<T>(options: WatchOptions<T>, from: string, timeoutSecon
 }
 
 /** "Too old resource version" comes as an event in an answer that began with 200. */
-function expiredOrThrow(connection: Connection, path: string, { object }: Event): 'expired' {
-  if (object?.code === 410) return 'expired'
+function refuseUnlessExpired(connection: Connection, path: string, { object }: Event): undefined {
+  if (object?.code === 410) return undefined
   throw failureOf(connection.cluster, `watch \`${path}\``, { status: object?.code ?? 500, body: null, retryAfterMs: null })
 }
 

@@ -13,16 +13,16 @@ psql --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres
 create role aegis_api nologin;
 create role aegis_decision nologin;
 create role aegis_execution nologin;
+create role aegis_watcher nologin;
 create role aegis_reader nologin;
 
 create role aegis_owner login password :'owner_password';
 create role aegis_api_login login in role aegis_api password :'api_password';
 create role aegis_decision_login login in role aegis_decision password :'decision_password';
 create role aegis_execution_login login in role aegis_execution password :'execution_password';
--- The watcher files requests, as the API does, and has its own login so that it can be locked out alone.
-create role aegis_watcher_login login in role aegis_api password :'watcher_password';
+create role aegis_watcher_login login in role aegis_watcher password :'watcher_password';
 
 create database aegis owner aegis_owner;
 revoke connect, temporary on database aegis from public;
-grant connect on database aegis to aegis_api, aegis_decision, aegis_execution, aegis_reader;
+grant connect on database aegis to aegis_api, aegis_decision, aegis_execution, aegis_watcher, aegis_reader;
 SQL

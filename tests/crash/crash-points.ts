@@ -4,7 +4,7 @@ import type { Phase } from '../../sandbox/faults/traps.ts'
 import type { FaultyAegis } from '../helpers/faulty-aegis.ts'
 import { eventually } from '../helpers/stack.ts'
 import { endState, type Subject } from '../helpers/subjects.ts'
-import { stopAt, type CallName, type CrashPoint, type Journey } from './calls.ts'
+import { calls, stopAt, undoCalls, type CallName, type CrashPoint, type Journey } from './calls.ts'
 
 const phases: readonly Phase[] = ['before_send', 'after_send', 'after_reply']
 
@@ -58,11 +58,22 @@ export async function crashAt(faulty: FaultyAegis, batch: readonly { point: Cras
   )
   await Promise.all(stops.map(({ point, stop, journey }) => within(reachLimitMs, `${journey.id} comes to: ${nameOf(point)}`, stop.reached)))
   await killed(worker)
+  // The harness itself: what has reached the cluster by now is what the name of the point says.
+  await Promise.all(stops.map(({ point, journey }) => eventually(`${nameOf(point)} met ${effectsBy(point)} effects`, () => judge.effectsOf(journey.id, journey.namespace).length === effectsBy(point))))
   for (const { stop } of stops) stop.letGo('cut')
   for (const proxy of [executor, postgres, temporal]) proxy.disarmAll()
   await worker.start()
   await Promise.all(stops.map(({ journey }) => judge.closed(journey.id)))
   return stops.map(({ journey }) => journey)
+}
+
+const order = Object.keys(calls) as CallName[]
+const undoOrder = Object.keys(undoCalls) as CallName[]
+
+function effectsBy({ call, phase }: CrashPoint): number {
+  const landed = (all: readonly CallName[], mutation: CallName) => all.indexOf(call) > all.indexOf(mutation) || (call === mutation && phase !== 'before_send')
+  if (order.includes(call)) return landed(order, 'kubernetes mutate') ? 1 : 0
+  return landed(undoOrder, 'kubernetes mutate(undo)') ? 2 : 1
 }
 
 export async function killed(worker: FaultyAegis['worker']): Promise<void> {

@@ -27,7 +27,7 @@ export type FaultyAegis = Proxies & {
   operator: Operator
   judge: Judge
   database: FreshDatabase
-  /** A second execution worker for the same cluster, straight to the servers. */
+  /** A second execution worker for the same cluster; only Temporal it reaches by a way of its own. */
   standby(): Promise<Standby>
   stop(): Promise<void>
 }
@@ -108,7 +108,7 @@ export async function startFaultyAegis({ cluster: name = 'main', apis = 1, env =
     ...proxies, aegis, cluster, worker, judge, database,
     operator: operator(aegis.url, aegis.apiKey),
     async standby() {
-      const started = await startStandby({ directory, cluster, database, env: given })
+      const started = await startStandby({ directory, cluster, kubeconfig: proxies.executor.kubeconfig, databaseUrl: through(database, proxies.postgres), env: given })
       standbys.push(started)
       return started
     },
@@ -123,11 +123,17 @@ export async function startFaultyAegis({ cluster: name = 'main', apis = 1, env =
   }
 }
 
+function through({ urlFor }: FreshDatabase, { address }: PostgresProxy): string {
+  const url = new URL(urlFor(loginName('execution')))
+  url.host = address
+  return url.href
+}
+
 const readyLimitMs = 60_000
 
-type StandbyOptions = { directory: string; cluster: TestCluster; database: FreshDatabase; env: Record<string, string> }
+type StandbyOptions = { directory: string; cluster: TestCluster; kubeconfig: string; databaseUrl: string; env: Record<string, string> }
 
-async function startStandby({ directory, cluster, database, env }: StandbyOptions): Promise<Standby> {
+async function startStandby({ directory, cluster, kubeconfig, databaseUrl, env }: StandbyOptions): Promise<Standby> {
   const [port = 0] = await freePorts(1)
   const { pid, child, log } = startServer({
     directory: stack.directory,
@@ -137,10 +143,10 @@ async function startStandby({ directory, cluster, database, env }: StandbyOption
     cwd: checkout,
     env: {
       ...env,
-      DATABASE_URL: database.urlFor(loginName('execution')),
+      DATABASE_URL: databaseUrl,
       TEMPORAL_ADDRESS: stack.temporal.address,
       AEGIS_CLUSTER: cluster.name,
-      KUBECONFIG: cluster.executorKubeconfig,
+      KUBECONFIG: kubeconfig,
       AEGIS_WARRANT_PUBLIC_KEYS_FILE: join(directory, 'warrant.pub'),
       AEGIS_HEALTH_PORT: `${port}`,
     },

@@ -82,16 +82,28 @@ export function handsOn(cluster: TestCluster, namespace: string) {
         const [wanted, seen] = [spec?.replicas ?? 1, status?.observedGeneration ?? 0]
         return seen >= (metadata?.generation ?? 0) && status?.updatedReplicas === wanted && status.availableReplicas === wanted && status.replicas === wanted
       }),
+    /** Every pod of a `fragile` image stops being ready. */
+    async spoil(): Promise<void> {
+      const isFragile = ({ spec, metadata }: V1Pod) => spec?.containers[0]?.image?.includes('fragile') === true && metadata?.deletionTimestamp === undefined
+      await eventually('the fragile pods are unready', async () => {
+        const fragile = (await pods()).filter(isFragile)
+        const sound = fragile.filter((pod) => isReady(pod, 'True'))
+        await Promise.all(sound.map(({ metadata }) => annotatePod(metadata?.name ?? '', { 'sandbox.aegis.dev/unready': 'true' })))
+        return fragile.length > 0 && fragile.every((pod) => isReady(pod, 'False'))
+      })
+    },
     /** One pod stops being ready for good. Returns its name. */
     async hang(): Promise<string> {
       const [pod] = await pods()
       const hung = pod?.metadata?.name ?? ''
       await annotatePod(hung, { 'sandbox.aegis.dev/stuck': 'true' })
-      await eventually(`${hung} is unready`, async () => (await pods()).some(({ metadata, status }) => metadata?.name === hung && status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'False')))
+      await eventually(`${hung} is unready`, async () => (await pods()).some((each) => each.metadata?.name === hung && isReady(each, 'False')))
       return hung
     },
   }
 }
+
+const isReady = ({ status }: V1Pod, answer: 'True' | 'False'): boolean => status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === answer) ?? false
 
 /** The end state, with everything that differs between two equal runs taken out. Waits until the controllers are done. */
 export async function endState(cluster: TestCluster, { namespace }: Pick<Subject, 'namespace'>, id: string) {
@@ -105,4 +117,18 @@ export async function endState(cluster: TestCluster, { namespace }: Pick<Subject
   const { [stampAnnotation]: stamp, ...annotations } = metadata?.annotations ?? {}
   const images = pods.map((pod) => pod.spec?.containers[0]?.image).sort()
   return { spec, annotations, stamps: parseStamps(stamp).map((each) => (each.id === id ? each.phase : 'a stranger')), images }
+}
+
+/** A pod whose successor takes its name: the first of a StatefulSet, hung. */
+export async function hungStatefulPod(cluster: TestCluster): Promise<Subject> {
+  const namespace = await freshNamespace(cluster, 'crash')
+  const { metadata, spec } = deploymentBody(good)
+  const { apps } = administrator(cluster)
+  const { selector, template } = spec!
+  await apps.createNamespacedStatefulSet({ namespace, body: { ...(metadata && { metadata }), spec: { serviceName: name, replicas, selector, template } } })
+  const hands = handsOn(cluster, namespace)
+  await eventually('the set is ready', async () => (await apps.readNamespacedStatefulSet({ name, namespace })).status?.readyReplicas === replicas)
+  const hung = await hands.hang()
+  const action = 'restart_pod'
+  return { action, namespace, request: { action, target: { cluster: cluster.name, namespace, kind: 'Pod', name: hung }, parameters: {}, reason: 'a fault test' } }
 }

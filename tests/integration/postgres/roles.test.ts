@@ -17,7 +17,7 @@ const passwordsInUse = () =>
 
 const month = `ledger.audit_event_${new Date().toISOString().slice(0, 7).replace('-', '_')}`
 
-describe.each(['api', 'decision', 'execution', 'reader'] as const)('%s', (role) => {
+describe.each(databaseRoles)('%s', (role) => {
   test.each([
     ['update', `update ledger.audit_event set entry = entry`],
     ['delete', `delete from ledger.audit_event`],
@@ -41,6 +41,8 @@ describe.each(['api', 'decision', 'execution', 'reader'] as const)('%s', (role) 
 
 const insertAnswer = `insert into ledger.answer (answer_id, id, kind, principal, owner, plan_digest, comment) select gen_random_uuid(), id, 'approve', '{}', 'bob', 'd', '' from ledger.request`
 const insertTerminal = `insert into ledger.terminal (id, outcome, reason, message, source, facts) select id, 'healed', '', '', 'workflow', '{}' from ledger.request`
+
+const askAsPerson = `insert into ledger.request select (jsonb_populate_record(r, jsonb_build_object('id', gen_random_uuid(), 'door', 'api', 'idempotency_key', null))).* from ledger.request r limit 1`
 
 /** Rights that belong to another process. */
 const foreign: [DatabaseRole, string, string][] = [
@@ -73,6 +75,14 @@ const foreign: [DatabaseRole, string, string][] = [
   ['api', 'release room without a trace', `update ledger.reservation set released_at = now()`],
   ['api', 'rewrite an answer', `update ledger.answer set kind = 'approve'`],
   ['api', 'bind a run', `update ledger.request set first_run_id = 'x'`],
+  ['watcher', 'approve', insertAnswer],
+  ['watcher', 'warrant', `insert into ledger.warrant select * from ledger.warrant`],
+  ['watcher', 'decide', `insert into ledger.decision (decision_id) values (gen_random_uuid())`],
+  ['watcher', 'write an intent', `insert into ledger.intent (id, phase) values (gen_random_uuid(), 'act')`],
+  ['watcher', 'close', insertTerminal],
+  ['watcher', 'lift a freeze', `update ledger.freeze set lifted_at = now()`],
+  ['watcher', 'make an API key', `insert into control.api_key default values`],
+  ['watcher', 'ask in a person’s name', askAsPerson],
   ['reader', 'request', `insert into ledger.request select * from ledger.request`],
   ['reader', 'append', `select ledger.append('x', 'k', 'note', null, '{}', '{}')`],
 ]
@@ -90,6 +100,8 @@ test.each([
   ['decision', 'settled'],
   ['api', 'closed'],
   ['api', 'intent'],
+  ['watcher', 'answer'],
+  ['watcher', 'closed'],
 ] as const)('%s cannot write a ledger entry of kind `%s`', async (role, kind) => {
   const stream = await started(db)
   await expect(appendEntry(db[role], { stream, stepKey: 'forged', kind, actor: systemActor, body: {} })).rejects.toMatchObject({ kind: 'forbidden', code: 'database_rights' })
