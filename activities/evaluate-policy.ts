@@ -1,5 +1,5 @@
 import { Failure } from '../domain/failure.ts'
-import { decide } from '../domain/policy/decide.ts'
+import { decide, refusal } from '../domain/policy/decide.ts'
 import type { Decision } from '../domain/policy/decision.ts'
 import { policyInput, type Approval, type Facts, type PolicyInput } from '../domain/policy/input.ts'
 import { capByMode, type Capped } from '../domain/policy/mode.ts'
@@ -34,6 +34,21 @@ export const evaluatePolicy =
 
 const staleAfterMs = 60_000
 const staleMessage = 'the policies have not been readable for a minute; mend the policy directory (AEGIS_POLICY_DIRECTORY)'
+
+export async function loadPlan({ db, store }: Pick<DecisionDeps, 'db' | 'store'>, id: string, digest: string) {
+  const stored = await store.loadPlan(db, id, digest)
+  if (!stored) throw new Failure('missing', 'plan_missing', `remediation \`${id}\` has no plan \`${digest}\``)
+  return stored
+}
+
+function judge({ policies, settings }: DecisionDeps, input: PolicyInput, namespace: string): { decision: Decision; capped: Capped } {
+  const { snapshot, stale } = policies.current()
+  // Policies nobody could read for so long may no longer say what people think they say.
+  const decision = stale ? refusal(snapshot, input, 'policy_stale', staleReason) : decide(snapshot, input)
+  return { decision, capped: capByMode(decision, settings.modeOf(namespace)) }
+}
+
+const staleReason = 'the policies have not been readable for too long: mend AEGIS_POLICY_DIRECTORY'
 
 export async function loadPlan({ db, store }: Pick<DecisionDeps, 'db' | 'store'>, id: string, digest: string) {
   const stored = await store.loadPlan(db, id, digest)

@@ -21,6 +21,7 @@ import { startLoop } from '../temporal/loop.ts'
 import { startReconciler } from '../temporal/reconciler.ts'
 import { startRelay, type Outbox } from '../temporal/relay.ts'
 import { concurrencyRules, limitRules } from './limits.ts'
+import { policyMetrics } from './policy-metrics.ts'
 import { pollingState, runWorkerProcess, workerOptions } from './process.ts'
 import { stepHooks } from './steps.ts'
 
@@ -44,6 +45,7 @@ await runWorkerProcess(settings, async ({ log, registry }, connection) => {
     reloadMs: policyReloadMs,
     onChange: ({ snapshot, error }) => (error ? log.error({ error }, 'policies not taken') : log.info({ snapshot: snapshot.hash }, 'policies taken')),
   })
+  policyMetrics(registry, policies)
   const deps = decisionDeps(config, { db, store, policies })
   const client = lazyClient({ address: config.TEMPORAL_ADDRESS })
   const onFailure = (failure: unknown) => log.warn({ err: failure }, 'a round failed; it is tried again')

@@ -72,17 +72,19 @@ const prepareAll = (stage: Stage) => Promise.all(incidents.map((incident) => inc
 async function stageOf(aegis: Aegis, shop: Stage['shop'], killWorkerAfterCall: Stage['killWorkerAfterCall']): Promise<Stage> {
   const admin = aegisApi(aegis.url, aegis.apiKey)
   const { key } = await admin.call<{ key: string }>('POST', '/api/v1/keys', { name: 'robin-laptop', owner: 'robin', roles: ['approver'] })
-  return { shop, admin, approver: aegisApi(aegis.url, key), cluster, tightenPolicy: () => tightenPolicy(admin), killWorkerAfterCall }
+  return { shop, admin, approver: aegisApi(aegis.url, key), cluster, tightenPolicy: () => tightenPolicy(admin, new URL('/metrics', aegis.decision.healthUrl)), killWorkerAfterCall }
 }
 
-async function tightenPolicy(admin: AegisApi): Promise<void> {
+async function tightenPolicy(admin: AegisApi, decisionMetricsUrl: URL): Promise<void> {
   const before = readFileSync(policyFile, 'utf8')
   const after = before.replace('value: 6 # the one line', 'value: 2 # the one line')
   if (after === before) throw new Error(`${policyFile} has no line \`value: 6 # the one line\``)
   writeFileSync(policyFile, after)
-  const hash = async () => (await admin.call<{ snapshot: string }>('GET', '/api/v1/policy')).snapshot
-  const old = await hash()
-  await until('the changed policy is in force', async () => (await hash()) !== old)
+  // Each process reads the files by itself; what counts is the one that decides.
+  const asked = async () => (await admin.call<{ snapshot: string }>('GET', '/api/v1/policy')).snapshot
+  const decidedBy = async () => /aegis_policy_snapshot_info\{[^}]*snapshot="([^"]+)"/.exec(await (await fetch(decisionMetricsUrl)).text())?.[1]
+  const old = await asked()
+  await until('the changed policy is in force', async () => (await asked()) !== old && (await decidedBy()) === (await asked()))
 }
 
 /** Everything at once; the last two alone, because they change the policy for all and kill the worker of all. */
