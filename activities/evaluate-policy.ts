@@ -32,9 +32,6 @@ export const evaluatePolicy =
     return answerOf(capped, decision, decisionId, answerTimeoutMs)
   }
 
-const staleAfterMs = 60_000
-const staleMessage = 'the policies have not been readable for a minute; mend the policy directory (AEGIS_POLICY_DIRECTORY)'
-
 export async function loadPlan({ db, store }: Pick<DecisionDeps, 'db' | 'store'>, id: string, digest: string) {
   const stored = await store.loadPlan(db, id, digest)
   if (!stored) throw new Failure('missing', 'plan_missing', `remediation \`${id}\` has no plan \`${digest}\``)
@@ -49,21 +46,6 @@ function judge({ policies, settings }: DecisionDeps, input: PolicyInput, namespa
 }
 
 const staleReason = 'the policies have not been readable for too long: mend AEGIS_POLICY_DIRECTORY'
-
-export async function loadPlan({ db, store }: Pick<DecisionDeps, 'db' | 'store'>, id: string, digest: string) {
-  const stored = await store.loadPlan(db, id, digest)
-  if (!stored) throw new Failure('missing', 'plan_missing', `remediation \`${id}\` has no plan \`${digest}\``)
-  return stored
-}
-
-function judge({ policies, settings }: DecisionDeps, input: PolicyInput, namespace: string): { decision: Decision; capped: Capped } {
-  const { snapshot, ageMs } = policies.current()
-  const decision = decide(snapshot, input)
-  const capped = capByMode(decision, settings.modeOf(namespace))
-  // Policies nobody could read for so long may no longer say what people think they say.
-  if (ageMs > staleAfterMs) return { decision, capped: { ...capped, proceed: 'deny', code: 'policy_stale', message: staleMessage } }
-  return { decision, capped }
-}
 
 async function inputOf(
   { db, store, settings }: DecisionDeps,

@@ -5,7 +5,7 @@ import { atMost } from './report.ts'
 import { settingRows } from './settings.ts'
 
 export const burstSize = 500
-const closeLimitMs = 300_000
+const closeLimitMs = 600_000
 
 /** Everything at once: what a bad release or a lost zone looks like from here. */
 export async function run(ground: Ground): Promise<BenchFigures> {

@@ -1,5 +1,5 @@
 import { mutationsBy } from '../audit.ts'
-import { isClosed } from './aegis-api.ts'
+import { isClosed, type RemediationView } from './aegis-api.ts'
 import { namespaceOf, type Incident, type Stage } from './incidents.ts'
 import type { Played } from './report.ts'
 
@@ -9,7 +9,7 @@ export async function play(stage: Stage, incident: Incident, auditLog: string, t
   const seconds = () => Math.round((Date.now() - begun) / 100) / 10
   try {
     const id = await incident.happen(stage, tell)
-    const view = await stage.admin.follow(id, isClosed, (seen) => tell(seen.phase === 'closed' ? `${seen.outcome}: ${seen.message}` : seen.phase))
+    const view = await stage.admin.follow(id, isClosed, (seen) => tell(seen.phase === 'closed' ? endingLine(seen) : seen.phase))
     const problems = differences(incident, view.outcome, view.verdict)
     const mutations = mutationsBy({ auditLog }, { userAgentPrefix: 'aegis-executor/', namespace: namespaceOf(incident.id) }).length
     if (mutations !== incident.expect.mutations) problems.push(`the audit log shows ${mutations} mutations, not ${incident.expect.mutations}`)
@@ -28,3 +28,8 @@ function differences({ expect }: Incident, outcome: string | null, verdict: stri
 }
 
 const sentence = (failure: unknown): string => (failure instanceof Error ? failure.message : String(failure))
+
+/** Policies begin their message with what they say. */
+function endingLine({ outcome, message }: RemediationView): string {
+  return message?.startsWith(outcome ?? '') ? message : `${outcome}: ${message}`
+}
