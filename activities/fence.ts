@@ -51,7 +51,8 @@ async function fenceOnce({ db, store, cluster }: ExecutionDeps, id: string, phas
   }
   if (situation.is === 'gone') return fencedGone({ db, store }, id, phase, plan)
 
-  const result = await cluster.fence(plan, id, phase === 'act' ? 'abandoned' : 'undone', read)
+  // `abandoned` for both phases: a fence marked `undone` could later be read as an undo that had landed.
+  const result = await cluster.fence(plan, id, 'abandoned', read)
   if (result === 'conflict') return undefined
   if (result === 'gone') return fencedGone({ db, store }, id, phase, plan)
   await store.settleIntent(db, { id, phase, result: 'fenced', detail: {} })

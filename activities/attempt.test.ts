@@ -1,0 +1,211 @@
+import { describe, expect, test } from '@jest/globals'
+import { planDigest } from '../domain/digest.ts'
+import type { AttemptRead } from '../domain/actions/situation.ts'
+import type { Plan } from '../domain/plan.ts'
+import { warrantText, type Warrant } from '../domain/warrant.ts'
+import type { SendResult } from '../adapters/kubernetes/cluster.ts'
+import { attempt } from './attempt.ts'
+import type { ExecutionDeps } from './deps.ts'
+import { fence } from './fence.ts'
+
+const id = '01900000-0000-7000-8000-000000000001'
+const plan: Plan = {
+  action: 'scale_deployment',
+  target: { cluster: 'main', namespace: 'shop', kind: 'Deployment', name: 'checkout', uid: 'u1', generation: 4 },
+  workload: { cluster: 'main', namespace: 'shop', kind: 'Deployment', name: 'checkout', uid: 'u1' },
+  replicas: { from: 3, to: 5 },
+  templateHash: 'sha256:t',
+  undo: { replicas: { from: 5, to: 3 } },
+}
+const sha256 = (text: string) => `${text.length}`
+const digest = planDigest(plan, sha256)
+const pinned: AttemptRead = { exists: true, kind: 'Deployment', uid: 'u1', resourceVersion: '10', stamps: [], generation: 4, replicas: 3, paused: false, templateHash: 'sha256:t', annotated: true }
+const applied: AttemptRead = { ...pinned, generation: 5, replicas: 5, stamps: [{ id, phase: 'applied' }] }
+
+const warrant = (over: Partial<Warrant> = {}): Warrant => ({
+  type: 'aegis-warrant-v1', audience: 'main', warrantId: 'w1', remediationId: id, phase: 'act', planDigest: digest,
+  decisionId: 'd1', approvals: [], issuedAtMs: 0, expiresAtMs: 60_000, nonce: 'n', keyId: 'k', ...over,
+})
+
+type Told = {
+  reads?: AttemptRead[]
+  sends?: SendResult[]
+  fences?: ('fenced' | 'conflict' | 'gone')[]
+  begins?: ({ go: true; wasSent: boolean } | { go: false; because: string })[]
+  intent?: { attempts: number; result?: string } | undefined
+  warrant?: Warrant
+  signature?: string
+  nowMs?: number
+  allowed?: string[]
+}
+
+/** The database and the cluster as a test tells them, and what was done to them, in order. */
+function stage(told: Told) {
+  const done: string[] = []
+  const take = <T>(list: T[] | undefined, otherwise: T): T => list?.shift() ?? otherwise
+  const row = warrantText(told.warrant ?? warrant())
+  const deps = {
+    db: {},
+    store: {
+      loadPlan: async () => ({ plan, digest }),
+      loadWarrant: async () => ({ document: row, signature: told.signature ?? 'good' }),
+      databaseNow: async () => new Date(told.nowMs ?? 1_000),
+      loadIntent: async () => ('intent' in told ? told.intent && { planDigest: digest, result: null, ...told.intent } : { attempts: 0, result: null, planDigest: digest }),
+      beginAttempt: async () => (done.push('begin'), take(told.begins, { go: true, wasSent: false })),
+      settleIntent: async (_db: unknown, { result }: { result: string }) => (done.push(`settle ${result}`), { settled: true, result }),
+      markFencing: async () => (done.push('mark fencing'), true),
+    },
+    cluster: {
+      name: 'main',
+      read: async () => (done.push('read'), take(told.reads, pinned)),
+      send: async () => (done.push('send'), take(told.sends, { sent: 'applied', resourceVersion: '11' } as SendResult)),
+      fence: async (_plan: Plan, _id: string, mark: string) => (done.push(`fence ${mark}`), take(told.fences, 'fenced')),
+    },
+    verify: (_key: string, _text: string, signature: string) => signature === 'good',
+    sha256,
+    allowedNamespaces: told.allowed ?? ['shop'],
+    sleep: async () => undefined,
+  }
+  return { deps: deps as unknown as ExecutionDeps, done }
+}
+
+const acting = { id, cluster: 'main', digest, phase: 'act', warrantId: 'w1', claimToken: 1 } as const
+const undoing = { ...acting, phase: 'undo' } as const
+
+describe('an attempt to act', () => {
+  test('reads, asks the database, sends, and records, in that order', async () => {
+    const { deps, done } = stage({})
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'applied' })
+    expect(done).toEqual(['read', 'begin', 'send', 'settle applied'])
+  })
+  test('sends nothing when its own stamp says that it is done', async () => {
+    const { deps, done } = stage({ reads: [applied], intent: { attempts: 1 } })
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'applied' })
+    expect(done).toEqual(['read', 'settle applied'])
+  })
+  test('starts over with a new read and a new transaction after a conflict', async () => {
+    const { deps, done } = stage({ sends: [{ sent: 'conflict' }, { sent: 'applied', resourceVersion: '12' }] })
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'applied' })
+    expect(done).toEqual(['read', 'begin', 'send', 'read', 'begin', 'send', 'settle applied'])
+  })
+  test('gives up a target that never stands still, to be tried again later', async () => {
+    const { deps } = stage({ sends: Array.from({ length: 20 }, () => ({ sent: 'conflict' }) as SendResult) })
+    await expect(attempt(deps, acting)).rejects.toMatchObject({ kind: 'unavailable', code: 'busy_target' })
+  })
+  test.each([
+    ['a person scaled it', { ...pinned, generation: 5, replicas: 9 }],
+    ['a person made the same change', { ...pinned, generation: 5, replicas: 5 }],
+    ['it was replaced by another of the name', { ...pinned, uid: 'u2' }],
+    ['it is gone', { exists: false } as const],
+  ])('is overtaken when %s, and sends nothing', async (_name, read) => {
+    const { deps, done } = stage({ reads: [read] })
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'none', ending: { outcome: 'overtaken' } })
+    expect(done).toEqual(['read', 'settle overtaken'])
+  })
+  test('stops for good at the stamp of its own fence', async () => {
+    const { deps, done } = stage({ reads: [{ ...pinned, stamps: [{ id, phase: 'abandoned' }] }] })
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'none', because: 'final' })
+    expect(done).toEqual(['read'])
+  })
+  test.each([
+    ['frozen', 'frozen'],
+    ['cancelled', 'cancelled'],
+    ['warrant_expired', 'warrant'],
+    ['limited', 'limited'],
+    ['claim_lost', 'final'],
+    ['closed', 'final'],
+  ])('sends nothing when the database says %s', async (because, ending) => {
+    const { deps, done } = stage({ begins: [{ go: false, because }] })
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'none', because: ending })
+    expect(done).toEqual(['read', 'begin'])
+  })
+  test('a clear refusal of the only call ever sent is known to have had no effect', async () => {
+    const refused: SendResult = { sent: 'refused', code: 'forbidden', message: 'no', retryable: false, retryAfterMs: null }
+    const { deps, done } = stage({ sends: [refused] })
+    expect(await attempt(deps, acting)).toMatchObject({ ending: { outcome: 'blocked', reason: 'forbidden' } })
+    expect(done.at(-1)).toBe('settle not_sent')
+  })
+  test('after an earlier call without an answer the same refusal settles nothing', async () => {
+    const refused: SendResult = { sent: 'refused', code: 'forbidden', message: 'no', retryable: false, retryAfterMs: null }
+    const { deps, done } = stage({ sends: [refused], begins: [{ go: true, wasSent: true }] })
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'none' })
+    expect(done).toEqual(['read', 'begin', 'send'])
+  })
+  test('without a recorded intent nothing is read or sent', async () => {
+    const { deps, done } = stage({ intent: undefined })
+    expect(await attempt(deps, acting)).toMatchObject({ ending: { reason: 'no_intent' } })
+    expect(done).toEqual([])
+  })
+})
+
+describe('the execution side believes no task', () => {
+  test.each([
+    ['a signature that does not verify', { signature: 'forged' }, 'warrant_signature'],
+    ['a warrant for another cluster', { warrant: warrant({ audience: 'edge' }) }, 'warrant_other_cluster'],
+    ['a warrant for another remediation', { warrant: warrant({ remediationId: 'r2' }) }, 'warrant_other_remediation'],
+    ['a warrant for the undo', { warrant: warrant({ phase: 'undo' }) }, 'warrant_other_phase'],
+    ['a namespace this worker may not touch', { allowed: [] }, 'namespace_not_allowed'],
+  ] as [string, Told, string][])('%s', async (_name, told, reason) => {
+    const { deps, done } = stage(told)
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'none', because: 'final', ending: { outcome: 'blocked', reason } })
+    expect(done).toEqual([])
+  })
+  test('an expired warrant asks for a new one', async () => {
+    const { deps, done } = stage({ nowMs: 60_000 })
+    expect(await attempt(deps, acting)).toMatchObject({ because: 'warrant' })
+    expect(done).toEqual([])
+  })
+})
+
+describe('an attempt to undo', () => {
+  const undoWarrant = { warrant: warrant({ phase: 'undo' }) }
+  test('takes the change back while it is as the act left it', async () => {
+    const { deps, done } = stage({ ...undoWarrant, reads: [applied] })
+    expect(await attempt(deps, undoing)).toMatchObject({ effect: 'applied' })
+    expect(done).toEqual(['read', 'begin', 'send', 'settle applied'])
+  })
+  test('writes its stamp even when the value is already back', async () => {
+    const { deps, done } = stage({ ...undoWarrant, reads: [{ ...applied, replicas: 3 }] })
+    expect(await attempt(deps, undoing)).toMatchObject({ effect: 'applied' })
+    expect(done).toEqual(['read', 'begin', 'fence undone', 'settle applied'])
+  })
+  test('leaves alone what someone else has changed since', async () => {
+    const { deps, done } = stage({ ...undoWarrant, reads: [{ ...applied, replicas: 8 }] })
+    expect(await attempt(deps, undoing)).toMatchObject({ ending: { outcome: 'overtaken' } })
+    expect(done).toEqual(['read', 'settle overtaken'])
+  })
+})
+
+describe('a fence', () => {
+  const fencing = { id, cluster: 'main', phase: 'act' } as const
+  test('is not needed for what was never sent', async () => {
+    const { deps, done } = stage({ intent: { attempts: 0 } })
+    expect(await fence(deps)(fencing)).toMatchObject({ fenced: 'not_sent' })
+    expect(done).toEqual(['mark fencing', 'settle not_sent'])
+  })
+  test('stops further attempts first, then moves the target’s resourceVersion', async () => {
+    const { deps, done } = stage({ intent: { attempts: 1 } })
+    expect(await fence(deps)(fencing)).toMatchObject({ fenced: 'fenced' })
+    expect(done).toEqual(['mark fencing', 'read', 'fence abandoned', 'settle fenced'])
+  })
+  test('finds out that the call had landed after all', async () => {
+    const { deps, done } = stage({ intent: { attempts: 1 }, reads: [applied] })
+    expect(await fence(deps)(fencing)).toMatchObject({ fenced: 'landed' })
+    expect(done).toEqual(['mark fencing', 'read', 'settle applied'])
+  })
+  test('reads again when the call lands between its read and its write', async () => {
+    const { deps, done } = stage({ intent: { attempts: 1 }, reads: [pinned, applied], fences: ['conflict'] })
+    expect(await fence(deps)(fencing)).toMatchObject({ fenced: 'landed' })
+    expect(done).toEqual(['mark fencing', 'read', 'fence abandoned', 'read', 'settle applied'])
+  })
+  test('of an undo is never taken for the undo itself', async () => {
+    const { deps, done } = stage({ intent: { attempts: 1 }, reads: [applied] })
+    expect(await fence(deps)({ ...fencing, phase: 'undo' })).toMatchObject({ fenced: 'fenced' })
+    expect(done).toEqual(['mark fencing', 'read', 'fence abandoned', 'settle fenced'])
+  })
+  test('repeats what is known already', async () => {
+    const { deps, done } = stage({ intent: { attempts: 1, result: 'applied' } })
+    expect(await fence(deps)(fencing)).toMatchObject({ fenced: 'landed' })
+    expect(done).toEqual([])
+  })
+})
