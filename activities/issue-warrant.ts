@@ -10,10 +10,8 @@ export const issueWarrant =
   async ({ id, digest, phase, decisionId, answers }) => {
     const { db, store, signer } = deps
     const { plan } = await loadPlan(deps, id, digest)
-    const decision = await store.latestDecision(db, id)
-    if (decision?.decisionId !== decisionId || decision.proceed !== 'act' || decision.planDigest !== digest) {
-      throw new Failure('forbidden', 'no_decision', `the latest decision of \`${id}\` does not allow this plan`)
-    }
+    const grounds = phase === 'act' ? await decisionToAct(deps, id, digest, decisionId) : await decisionBehindAct(deps, id, digest)
+    if (grounds === undefined) throw new Failure('forbidden', 'no_decision', `no decision of \`${id}\` allows this plan`)
     const issuedAtMs = (await store.databaseNow(db)).getTime()
     const warrant: Warrant = {
       type: 'aegis-warrant-v1',
@@ -22,7 +20,7 @@ export const issueWarrant =
       remediationId: id,
       phase,
       planDigest: digest,
-      decisionId,
+      decisionId: grounds,
       approvals: answers,
       issuedAtMs,
       expiresAtMs: issuedAtMs + warrantLifeMs,
@@ -33,9 +31,23 @@ export const issueWarrant =
     const { warrantId, keyId, nonce } = warrant
     const signature = signer.sign(document)
     const saved = await store.saveWarrant(db, {
-      warrantId, id, phase, planDigest: digest, decisionId, keyId, nonce, document, signature,
+      warrantId, id, phase, planDigest: digest, decisionId: grounds, keyId, nonce, document, signature,
       issuedAt: new Date(issuedAtMs), expiresAt: new Date(warrant.expiresAtMs),
     })
     if (saved === 'closed') throw new Failure('conflict', 'closed', `remediation \`${id}\` is closed; it gets no warrant`)
     return { warrantId, summary: `warrant \`${warrantId}\` for ${warrantLifeMs / 1000} s` }
   }
+
+/** The newest decision counts: what was allowed a minute ago may be denied by now. */
+async function decisionToAct({ db, store }: DecisionDeps, id: string, digest: string, decisionId: string): Promise<string | undefined> {
+  const latest = await store.latestDecision(db, id)
+  const allows = latest?.decisionId === decisionId && latest.proceed === 'act' && latest.planDigest === digest
+  return allows ? decisionId : undefined
+}
+
+/** The undo was authorised with the act and asks no policy again: the grounds are those of the act's own warrant. */
+async function decisionBehindAct({ db, store }: DecisionDeps, id: string, digest: string): Promise<string | undefined> {
+  const act = await store.loadIntent(db, id, 'act')
+  if (act?.planDigest !== digest || (act.result !== 'applied' && act.result !== 'presumed')) return undefined
+  return (await store.loadWarrant(db, act.warrantId))?.decisionId
+}

@@ -1,5 +1,5 @@
 /** Reading the judge: the API server's audit log, which Aegis does not write. */
-import { readFileSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 
 /** One line of the audit log, as far as anyone looks at it. */
 export type AuditEvent = {
@@ -19,14 +19,35 @@ export type AuditEvent = {
 }
 
 /** The audit log so far, oldest first. */
-export function auditEvents({ auditLog }: { auditLog: string }, predicate: (event: AuditEvent) => boolean = () => true): AuditEvent[] {
-  const text = readFileSync(auditLog, 'utf8')
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1) // the last line may still be being written
-  return whole
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as AuditEvent)
-    .filter(predicate)
+export const auditEvents = ({ auditLog }: { auditLog: string }, predicate: (event: AuditEvent) => boolean = () => true): AuditEvent[] =>
+  readOn(auditLog).filter(predicate)
+
+type Progress = { events: AuditEvent[]; offset: number; rest: Buffer }
+
+/** The log only grows, and tests ask often while it does: each line is read and parsed once. */
+const progressOf = new Map<string, Progress>()
+
+function readOn(path: string): AuditEvent[] {
+  const progress = progressOf.get(path) ?? { events: [], offset: 0, rest: Buffer.alloc(0) }
+  progressOf.set(path, progress)
+  const added = bytesFrom(path, progress.offset)
+  const bytes = Buffer.concat([progress.rest, added])
+  const end = bytes.lastIndexOf('\n') + 1 // the last line may still be being written
+  const lines = bytes.subarray(0, end).toString('utf8').split('\n').filter((line) => line !== '')
+  progress.events.push(...lines.map((line) => JSON.parse(line) as AuditEvent))
+  progress.offset += added.length
+  progress.rest = bytes.subarray(end)
+  return progress.events
+}
+
+function bytesFrom(path: string, offset: number): Buffer {
+  const file = openSync(path, 'r')
+  try {
+    const bytes = Buffer.alloc(Math.max(0, fstatSync(file).size - offset))
+    return bytes.subarray(0, readSync(file, bytes, 0, bytes.length, offset))
+  } finally {
+    closeSync(file)
+  }
 }
 
 export type MutationFilter = { userAgentPrefix: string; namespace?: string }

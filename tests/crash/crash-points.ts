@@ -56,13 +56,17 @@ export async function crashAt(faulty: FaultyAegis, batch: readonly { point: Cras
       return { point, journey, stop }
     }),
   )
-  await Promise.all(stops.map(({ point, stop, journey }) => within(reachLimitMs, `${journey.id} comes to: ${nameOf(point)}`, stop.reached)))
-  await killed(worker)
-  // The harness itself: what has reached the cluster by now is what the name of the point says.
-  await Promise.all(stops.map(({ point, journey }) => eventually(`${nameOf(point)} met ${effectsBy(point)} effects`, () => judge.effectsOf(journey.id, journey.namespace).length === effectsBy(point))))
-  for (const { stop } of stops) stop.letGo('cut')
-  for (const proxy of [executor, postgres, temporal]) proxy.disarmAll()
-  await worker.start()
+  try {
+    await Promise.all(stops.map(({ point, stop, journey }) => within(reachLimitMs, `${journey.id} comes to: ${nameOf(point)}`, stop.reached)))
+    await killed(worker)
+    // The harness itself: what has reached the cluster by now is what the name of the point says.
+    await Promise.all(stops.map(({ point, journey }) => eventually(`${nameOf(point)} met ${effectsBy(point)} effects`, () => judge.effectsOf(journey.id, journey.namespace).length === effectsBy(point))))
+  } finally {
+    for (const { stop } of stops) stop.letGo('cut')
+    for (const proxy of [executor, postgres, temporal]) proxy.disarmAll()
+    await killed(worker)
+    await worker.start()
+  }
   await Promise.all(stops.map(({ journey }) => judge.closed(journey.id)))
   return stops.map(({ journey }) => journey)
 }

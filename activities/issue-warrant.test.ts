@@ -1,0 +1,62 @@
+import { describe, expect, test } from '@jest/globals'
+import type { Plan } from '../domain/plan.ts'
+import type { Warrant } from '../domain/warrant.ts'
+import type { DecisionDeps } from './deps.ts'
+import { issueWarrant } from './issue-warrant.ts'
+
+const input = { id: 'r1', cluster: 'main', digest: 'sha256:p', decisionId: 'd1', answers: ['a1'] }
+const allowing = { decisionId: 'd1', proceed: 'act', planDigest: 'sha256:p' }
+const landed = { planDigest: 'sha256:p', result: 'applied', warrantId: 'w0' }
+
+function stage(told: { latest?: object; act?: object | undefined; saved?: string }) {
+  const signed: string[] = []
+  const deps = {
+    db: {},
+    store: {
+      loadPlan: async () => ({ plan: { target: { cluster: 'main' } } as Plan }),
+      latestDecision: async () => told.latest ?? allowing,
+      loadIntent: async () => told.act,
+      loadWarrant: async () => ({ decisionId: 'd0' }),
+      databaseNow: async () => new Date(5_000),
+      saveWarrant: async () => told.saved ?? 'saved',
+    },
+    signer: { keyId: 'k1', sign: (text: string) => (signed.push(text), 'signature') },
+    freshId: () => 'w1',
+    freshNonce: () => 'n1',
+  }
+  const issue = issueWarrant(deps as unknown as DecisionDeps)
+  return { issue, warrant: () => JSON.parse(signed[0]!) as Warrant }
+}
+
+describe('a warrant to act', () => {
+  test('names the plan, the decision, the approvals and a minute of life', async () => {
+    const { issue, warrant } = stage({})
+    await issue({ ...input, phase: 'act' })
+    expect(warrant()).toMatchObject({ audience: 'main', planDigest: 'sha256:p', decisionId: 'd1', approvals: ['a1'], issuedAtMs: 5_000, expiresAtMs: 65_000 })
+  })
+  test.each([
+    ['a newer decision came', { ...allowing, decisionId: 'd2' }],
+    ['the decision does not allow it', { ...allowing, proceed: 'ask' }],
+    ['the decision is about another plan', { ...allowing, planDigest: 'sha256:q' }],
+  ])('is not given when %s', async (_name, latest) => {
+    await expect(stage({ latest }).issue({ ...input, phase: 'act' })).rejects.toMatchObject({ kind: 'forbidden', code: 'no_decision' })
+  })
+  test('is not given once the remediation is closed', async () => {
+    await expect(stage({ saved: 'closed' }).issue({ ...input, phase: 'act' })).rejects.toMatchObject({ kind: 'conflict' })
+  })
+})
+
+describe('a warrant to undo', () => {
+  test('stands on the decision behind the act, even when policy has changed its mind since', async () => {
+    const { issue, warrant } = stage({ latest: { ...allowing, decisionId: 'd9', proceed: 'deny' }, act: landed })
+    await issue({ ...input, phase: 'undo' })
+    expect(warrant()).toMatchObject({ phase: 'undo', decisionId: 'd0' })
+  })
+  test.each([
+    ['nothing was done', undefined],
+    ['the act did not land', { ...landed, result: 'fenced' }],
+    ['another plan was carried out', { ...landed, planDigest: 'sha256:q' }],
+  ])('is not given when %s', async (_name, act) => {
+    await expect(stage({ act }).issue({ ...input, phase: 'undo' })).rejects.toMatchObject({ code: 'no_decision' })
+  })
+})
