@@ -230,7 +230,7 @@ async function verifyUnlessCancelled(story: Story, digest: string): Promise<{ ve
   watched.catch(() => undefined) // awaited below; until then a rejection is not unhandled
   try {
     for (let round = 0; round < roundLimit && !done; round++) {
-      await Promise.race([watched, run.answered(['cancel'], timing.verifyTimeoutMs + timing.settleMs, 'wait for a cancel')])
+      await firstOf(watched, () => run.answered(['cancel'], timing.verifyTimeoutMs + timing.settleMs, 'wait for a cancel'))
       const stopped = done ? undefined : await cancelAsked(story)
       if (stopped) {
         scope.cancel()
@@ -243,6 +243,18 @@ async function verifyUnlessCancelled(story: Story, digest: string): Promise<{ ve
     if (isCancellation(failure)) return ending('cancelled', 'cancelled_during_verify', 'the workflow was cancelled in Temporal; the change stays')
     const { message } = endingOf(failure)
     return { verdict: 'unknown', evidence: `the workload could not be watched to the end: ${message}` }
+  }
+}
+
+/** Ends the wait when the work is done first, so that no timer is left behind it. */
+async function firstOf(work: Promise<unknown>, wait: () => Promise<unknown>): Promise<void> {
+  const waiting = new CancellationScope()
+  const waited = waiting.run(wait)
+  try {
+    await Promise.race([work, waited])
+  } finally {
+    waiting.cancel()
+    await waited.catch(() => undefined)
   }
 }
 

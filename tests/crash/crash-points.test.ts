@@ -3,15 +3,12 @@ import { actionNames, type ActionName } from '../../domain/remediation.ts'
 import { startFaultyAegis, type FaultyAegis } from '../helpers/faulty-aegis.ts'
 import { subjectFor } from '../helpers/subjects.ts'
 import { calls, type CallName } from './calls.ts'
-import { begin, crashAt, inBatches, nameOf, pointsOf, recordOf, seededThird } from './crash-points.ts'
+import { begin, crashAt, inBatches, nameOf, pointsOf, recordOf } from './crash-points.ts'
+import { drawn, playsAll, seed } from './draw.ts'
 
-/**
- * X4: three actions × twelve calls × three moments. `npm test` plays a third, drawn by a seed; `npm run test:long` all.
- * AEGIS_TEST_SEED=… repeats a draw.
- */
+/** X4: three actions × twelve calls × three moments. `npm test` plays a third, drawn by a seed; `npm run test:long` all. */
 const points = pointsOf(actionNames, Object.keys(calls) as CallName[])
-const seed = Number(process.env['AEGIS_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
-const chosen = process.env['AEGIS_TEST_LONG'] ? points : seededThird(points, seed)
+const chosen = playsAll ? points : drawn(points, points.length / 3)
 const batchSize = 6
 
 let faulty: FaultyAegis
@@ -40,9 +37,9 @@ async function undisturbedRun(action: ActionName) {
 
 test('there are 108 points, and a seed draws the same third twice', () => {
   expect(points).toHaveLength(108)
-  expect(seededThird(points, 7)).toEqual(seededThird(points, 7))
-  expect(seededThird(points, 7)).toHaveLength(36)
-  expect(seededThird(points, 7)).not.toEqual(seededThird(points, 8))
+  expect(drawn(points, 36, 7)).toEqual(drawn(points, 36, 7))
+  expect(new Set(drawn(points, 36, 7)).size).toBe(36)
+  expect(drawn(points, 36, 7)).not.toEqual(drawn(points, 36, 8))
 })
 
 describe('a worker killed at any call leaves what an undisturbed run leaves', () => {

@@ -3,8 +3,8 @@ import type { ActionName } from '../../domain/remediation.ts'
 import type { Phase } from '../../sandbox/faults/traps.ts'
 import type { FaultyAegis } from '../helpers/faulty-aegis.ts'
 import { eventually } from '../helpers/stack.ts'
-import { endState, type Subject } from '../helpers/subjects.ts'
-import { calls, stopAt, undoCalls, type CallName, type CrashPoint, type Journey } from './calls.ts'
+import { endState, handsOn, specState, type Subject } from '../helpers/subjects.ts'
+import { calls, stopAt, undoCalls, type CallName, type CrashPoint, type Journey, type Stop } from './calls.ts'
 
 const phases: readonly Phase[] = ['before_send', 'after_send', 'after_reply']
 
@@ -13,29 +13,13 @@ export const pointsOf = (actions: readonly ActionName[], callNames: readonly Cal
 
 export const nameOf = ({ action, call, phase }: CrashPoint): string => `${action} ${call} ${phase}`
 
-/** A third of the points, different ones for each seed, in their own order. */
-export function seededThird(points: readonly CrashPoint[], seed: number): CrashPoint[] {
-  const random = randomOf(seed)
-  const drawn = points.map((point, at) => ({ point, at, rank: random() })).sort((a, b) => a.rank - b.rank)
-  return drawn.slice(0, Math.ceil(points.length / 3)).sort((a, b) => a.at - b.at).map(({ point }) => point)
-}
-
-/** mulberry32: small, and the same everywhere. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 export const inBatches = <T>(all: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(all.length / size) }, (_, index) => all.slice(index * size, (index + 1) * size))
 
 /** Asked for and accepted, and held at the worker's first look at the cluster until `go`: traps can be laid in between. */
-export async function begin({ executor, operator }: FaultyAegis, { namespace, request }: Subject): Promise<Journey & { go(): void }> {
+export type Begun = Journey & { go(): void }
+
+export async function begin({ executor, operator }: FaultyAegis, { namespace, request }: Subject): Promise<Begun> {
   let go = () => undefined as void
   const gate = new Promise<void>((resolve) => (go = resolve))
   executor.arm({ path: new RegExp(`/namespaces/${namespace}/`), phase: 'before_send' }, () => gate)
@@ -45,14 +29,25 @@ export async function begin({ executor, operator }: FaultyAegis, { namespace, re
 
 const reachLimitMs = 40_000
 
+/** The change makes things worse: its verification is held until that is so. */
+export async function makeWorse(faulty: FaultyAegis, journey: Begun): Promise<Stop> {
+  const verifying = stopAt(faulty, journey, { call: 'kubernetes health', phase: 'before_send' })
+  journey.go()
+  await within(reachLimitMs, `${journey.id} is verified`, verifying.reached)
+  await handsOn(faulty.cluster, journey.namespace).spoil()
+  return verifying
+}
+
 /** Brings each remediation to its point, kills the worker there, starts a new one and waits for all endings. */
 export async function crashAt(faulty: FaultyAegis, batch: readonly { point: CrashPoint; subject: Subject }[]): Promise<Journey[]> {
   const { executor, postgres, temporal, worker, judge } = faulty
   const stops = await Promise.all(
     batch.map(async ({ point, subject }) => {
       const journey = await begin(faulty, subject)
+      const worse = point.call in undoCalls ? await makeWorse(faulty, journey) : undefined
       const stop = stopAt(faulty, journey, point)
-      journey.go()
+      if (worse) worse.letGo('pass')
+      else journey.go()
       return { point, journey, stop }
     }),
   )
@@ -107,7 +102,7 @@ export async function within<T>(limitMs: number, what: string, waited: Promise<T
 }
 
 /** All that must be the same whether or not a worker died on the way, by the judge's word. */
-export async function recordOf({ judge, cluster }: FaultyAegis, { id, namespace }: Journey) {
+export async function recordOf({ judge, cluster }: FaultyAegis, { id, namespace }: Journey, stateOf: typeof endState | typeof specState = endState) {
   await judge.ledgerIsWhole(id)
   await judge.intentsCameFirst(id, namespace)
   const { outcome, reason, verdict, source } = await judge.closed(id)
@@ -119,7 +114,7 @@ export async function recordOf({ judge, cluster }: FaultyAegis, { id, namespace 
     effectsOfStrangers: judge.effects(namespace).length - effects.length,
     fences: judge.stamps(namespace).length,
     intents,
-    state: await endState(cluster, { namespace }, id),
+    state: await stateOf(cluster, { namespace }, id),
   }
 }
 

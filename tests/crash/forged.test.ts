@@ -10,6 +10,8 @@ import { operator } from '../helpers/operator.ts'
 import { stack } from '../helpers/stack.ts'
 import { handsOn, replicas, subjectFor, type Subject } from '../helpers/subjects.ts'
 import { openTemporal, type TemporalDoor } from '../helpers/temporal.ts'
+import { stopAt } from './calls.ts'
+import { begin, within } from './crash-points.ts'
 
 /** Someone who reaches Temporal's port is no authority: every fact that matters is a committed row. */
 let faulty: FaultyAegis
@@ -81,6 +83,22 @@ describe('a forged task', () => {
     await untouched(subject)
   }, limitMs)
 
+  test("with a claim token that is not the holder's changes nothing (guard: claim token)", async () => {
+    const subject = await subjectFor(faulty.cluster, 'scale_deployment')
+    const journey = await begin(faulty, subject)
+    const stop = stopAt(faulty, journey, { call: 'temporal complete(recordIntent)', phase: 'before_send' })
+    journey.go()
+    await within(limitMs, 'the intent is on record', stop.reached)
+    const [intent] = await faulty.judge.rows<{ warrant_id: string; plan_digest: string; claim_token: string }>('select * from ledger.intent where id = $1', [journey.id])
+    const stale = Number(intent?.claim_token) - 1
+    const input = { id: journey.id, cluster: 'main', digest: intent?.plan_digest, phase: 'act', warrantId: intent?.warrant_id, claimToken: stale }
+    expect(JSON.stringify(await forge(executeMain, 'executeAction', input))).toContain('claim_lost')
+    expect(faulty.judge.attempts(subject.namespace)).toEqual([])
+    stop.letGo('pass')
+    expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'healed' })
+    expect(faulty.judge.effectsOf(journey.id, subject.namespace)).toHaveLength(1)
+  }, limitMs)
+
   test('that repeats a whole remediation after its end changes nothing (guards: terminal row, settled intent)', async () => {
     const subject = await subjectFor(faulty.cluster, 'scale_deployment')
     const hands = handsOn(faulty.cluster, subject.namespace)
@@ -100,7 +118,9 @@ describe('a forged task', () => {
     const id = await faulty.operator.remediate(subject.request)
     const ending = await faulty.judge.closed(id)
     const lie = { outcome: 'denied', reason: 'forged', message: 'nothing happened', verdict: null }
-    await forge(decideQueue, 'close', { id, cluster: 'main', ending: lie, runId: randomUUID(), source: 'workflow' })
+    const { outcome, reason, verdict, message } = ending
+    const answer = await forge(decideQueue, 'close', { id, cluster: 'main', ending: lie, runId: randomUUID(), source: 'workflow' })
+    expect(answer.result).toMatchObject({ ending: { outcome, reason, verdict, message } })
     expect(await faulty.judge.terminals(id)).toEqual([ending])
     await faulty.judge.ledgerIsWhole(id)
   }, limitMs)

@@ -15,7 +15,7 @@ test('a fresh install looks, records what it would have done, and touches nothin
   const database = await freshDatabase()
   const directory = join(stack.directory, 'e2e-fresh')
   const aegis = await startAegis({ stack: { ...stack, clusters: [main] }, directory, stackDirectory: stack.directory, database, watcher: false })
-  const judge = await openJudge(main, database)
+  const judge = openJudge(main, database)
   try {
     const admin = operator(aegis.url, aegis.apiKey)
     const { results } = await admin.must('POST', '/api/v1/alerts', webhook([alert({ namespace, deployment: name })]))

@@ -54,7 +54,7 @@ beforeAll(async () => {
   writeFileSync(join(policyDirectory, 'e2e.yaml'), policies)
   const env = { ...settings, AEGIS_POLICY_DIRECTORY: policyDirectory }
   aegis = await startAegis({ stack, directory, stackDirectory: stack.directory, database, env, watcher: false })
-  judge = await openJudge(main, database)
+  judge = openJudge(main, database)
   admin = operator(aegis.url, aegis.apiKey)
 })
 afterAll(async () => {

@@ -105,7 +105,14 @@ export function handsOn(cluster: TestCluster, namespace: string) {
 
 const isReady = ({ status }: V1Pod, answer: 'True' | 'False'): boolean => status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === answer) ?? false
 
-/** The end state, with everything that differs between two equal runs taken out. Waits until the controllers are done. */
+/** What the workload is told to be, with everything that differs between two equal runs taken out. */
+export async function specState(cluster: TestCluster, { namespace }: Pick<Subject, 'namespace'>, id: string) {
+  const { metadata, spec } = await handsOn(cluster, namespace).deployment()
+  const { [stampAnnotation]: stamp, ...annotations } = metadata?.annotations ?? {}
+  return { spec, annotations, stamps: parseStamps(stamp).map((each) => (each.id === id ? each.phase : 'a stranger')) }
+}
+
+/** The same, and what has become of it. Waits until the controllers are done. */
 export async function endState(cluster: TestCluster, { namespace }: Pick<Subject, 'namespace'>, id: string) {
   const hands = handsOn(cluster, namespace)
   await hands.untilComplete()
@@ -113,10 +120,8 @@ export async function endState(cluster: TestCluster, { namespace }: Pick<Subject
     const found = await hands.pods()
     return found.every(({ metadata }) => metadata?.deletionTimestamp === undefined) && found
   })
-  const { metadata, spec } = await hands.deployment()
-  const { [stampAnnotation]: stamp, ...annotations } = metadata?.annotations ?? {}
   const images = pods.map((pod) => pod.spec?.containers[0]?.image).sort()
-  return { spec, annotations, stamps: parseStamps(stamp).map((each) => (each.id === id ? each.phase : 'a stranger')), images }
+  return { ...(await specState(cluster, { namespace }, id)), images }
 }
 
 /** A pod whose successor takes its name: the first of a StatefulSet, hung. */

@@ -1,0 +1,80 @@
+/**
+ * The guards that keep an effect single, each with the one line that is it, what the code is like without that line,
+ * and the test that then fails. A guard whose line has moved is an error here, so the table cannot rot.
+ */
+export type Guard = {
+  guard: string
+  file: string
+  line: string
+  without: string
+  /** Of tests/crash/. */
+  test: { file: string; name: string }
+}
+
+export const guards: readonly Guard[] = [
+  {
+    guard: 'the UID precondition of an eviction',
+    file: 'adapters/kubernetes/mutations.ts',
+    line: 'deleteOptions: { preconditions: { uid, resourceVersion } },',
+    without: 'deleteOptions: { preconditions: { resourceVersion: uid === undefined ? uid : resourceVersion } },',
+    test: { file: 'targets', name: 'restart_pod, in the audited body' },
+  },
+  {
+    guard: 'the resourceVersion of a patch',
+    file: 'adapters/kubernetes/mutations.ts',
+    line: `  uid,
+  resourceVersion,
+  annotations:`,
+    without: `  uid,
+  ...(resourceVersion === '' ? { resourceVersion } : {}),
+  annotations:`,
+    test: { file: 'targets', name: 'someone else scaled it: theirs stands' },
+  },
+  {
+    guard: 'the look at our own stamp',
+    file: 'domain/actions/deployment.ts',
+    line: `if (stamp) return { is: stamp === 'applied' ? 'done_by_us' : 'stopped' }`,
+    without: `if (stamp === 'abandoned') return { is: 'stopped' }`,
+    test: { file: 'targets', name: 'a rollback whose answer is lost is not rolled back again' },
+  },
+  {
+    guard: 'the intent is committed before the call',
+    file: 'activities/attempt.ts',
+    line: `  const begun = await store.beginAttempt(db, { id, phase, planDigest, warrantId, claimToken })
+  if (!begun.go) return refusedAttempt(begun.because)
+  return afterSending(deps, input, begun.wasSent, await send(deps, input, plan, situation, read))`,
+    without: `  const sent = await send(deps, input, plan, situation, read)
+  const begun = await store.beginAttempt(db, { id, phase, planDigest, warrantId, claimToken })
+  if (!begun.go) return refusedAttempt(begun.because)
+  return afterSending(deps, input, begun.wasSent, sent)`,
+    test: { file: 'outages', name: 'PostgreSQL lost at postgres beginAttempt: no call before it is back' },
+  },
+  {
+    guard: 'the claim token',
+    file: 'adapters/postgres/permission.ts',
+    line: `if (!facts.claimed) return 'claim_lost'`,
+    without: '',
+    test: { file: 'forged', name: 'with a claim token that is not the holder\'s changes nothing' },
+  },
+  {
+    guard: 'the check of the warrant',
+    file: 'activities/permission.ts',
+    line: `if (typeof warrant === 'string') return { refused: warrant }`,
+    without: `if (typeof warrant === 'string') return { plan }`,
+    test: { file: 'forged', name: `to act with another remediation's warrant changes nothing` },
+  },
+  {
+    guard: 'the fence before closing',
+    file: 'activities/fence.ts',
+    line: `const result = await cluster.fence(plan, id, phase === 'act' ? 'abandoned' : 'undone', read)`,
+    without: `const result = read.exists ? ('fenced' as Awaited<ReturnType<typeof cluster.fence>>) : 'gone'`,
+    test: { file: 'lost-runs', name: 'a call that wakes up after its run was closed changes nothing .guard: fence. scale_deployment' },
+  },
+  {
+    guard: 'the look at the terminal row',
+    file: 'adapters/postgres/close.ts',
+    line: 'if (standing) return { closed: false, ending: standing }',
+    without: '',
+    test: { file: 'forged', name: 'to close writes no second terminal row' },
+  },
+]
