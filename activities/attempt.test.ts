@@ -131,10 +131,10 @@ describe('an attempt to act', () => {
     expect(await attempt(deps, acting)).toMatchObject({ effect: 'none' })
     expect(done).toEqual(['read', 'begin', 'send'])
   })
-  test('without a recorded intent nothing is read or sent', async () => {
+  test('without a recorded intent nothing is sent', async () => {
     const { deps, done } = stage({ intent: undefined })
     expect(await attempt(deps, acting)).toMatchObject({ ending: { reason: 'no_intent' } })
-    expect(done).toEqual([])
+    expect(done).toEqual(['read'])
   })
 })
 

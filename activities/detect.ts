@@ -7,10 +7,9 @@ import type { DecisionSteps } from './results.ts'
 export const detect =
   ({ db, store, clusters, settings }: DecisionDeps): DecisionSteps['detect'] =>
   async ({ id, firstRunId }) => {
-    const bound = await store.bindRun(db, id, firstRunId)
-    if (bound !== 'bound') return { go: false, ending: null, summary: notOurs[bound] }
+    const [bound, request] = await Promise.all([store.bindRun(db, id, firstRunId), store.loadRequest(db, id)])
+    if (bound !== 'bound' || !request) return { go: false, ending: null, summary: notOurs[bound === 'bound' ? 'missing' : bound] }
 
-    const request = await loadRequest({ db, store }, id)
     const { target, fault } = request
     const observation = await clusters(target.cluster).observe(target)
     const name = `${target.kind} \`${target.namespace}/${target.name}\``

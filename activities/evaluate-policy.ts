@@ -18,10 +18,14 @@ export const evaluatePolicy =
   (deps: DecisionDeps): DecisionSteps['evaluatePolicy'] =>
   async ({ id, digest, answers }) => {
     const { db, store, settings } = deps
-    const request = await loadRequest(deps, id)
-    const stored = await loadPlan(deps, id, digest)
-    const now = (await store.databaseNow(db)).getTime()
-    const input = await inputOf(deps, request, stored, await loadApprovals(deps, id, digest, answers), now)
+    const [request, stored, approvals, at] = await Promise.all([
+      loadRequest(deps, id),
+      loadPlan(deps, id, digest),
+      loadApprovals(deps, id, digest, answers),
+      store.databaseNow(db),
+    ])
+    const now = at.getTime()
+    const input = await inputOf(deps, request, stored, approvals, now)
     const { decision, capped } = judge(deps, input, request.target.namespace)
 
     const decisionId = deps.freshId()

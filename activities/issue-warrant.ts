@@ -9,10 +9,13 @@ export const issueWarrant =
   (deps: DecisionDeps): DecisionSteps['issueWarrant'] =>
   async ({ id, digest, phase, decisionId, answers }) => {
     const { db, store, signer } = deps
-    const { plan } = await loadPlan(deps, id, digest)
-    const grounds = phase === 'act' ? await decisionToAct(deps, id, digest, decisionId) : await decisionBehindAct(deps, id, digest)
+    const [{ plan }, grounds, now] = await Promise.all([
+      loadPlan(deps, id, digest),
+      phase === 'act' ? decisionToAct(deps, id, digest, decisionId) : decisionBehindAct(deps, id, digest),
+      store.databaseNow(db),
+    ])
     if (grounds === undefined) throw new Failure('forbidden', 'no_decision', `no decision of \`${id}\` allows this plan`)
-    const issuedAtMs = (await store.databaseNow(db)).getTime()
+    const issuedAtMs = now.getTime()
     const warrant: Warrant = {
       type: 'aegis-warrant-v1',
       audience: plan.target.cluster,

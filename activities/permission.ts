@@ -15,16 +15,14 @@ export async function permission(
   { db, store, cluster, verify, sha256, allowedNamespaces }: ExecutionDeps,
   { id, digest, phase, warrantId }: { id: string; digest: string; phase: EffectPhase; warrantId: string },
 ): Promise<{ plan: Plan } | { refused: PermissionRefusal }> {
-  const stored = await store.loadPlan(db, id, digest)
+  const [stored, row, now] = await Promise.all([store.loadPlan(db, id, digest), store.loadWarrant(db, warrantId), store.databaseNow(db)])
   if (!stored) return { refused: 'plan_unknown' }
   const { plan } = stored
   if (planDigest(plan, sha256) !== digest) return { refused: 'plan_altered' }
   if (!namespaceAllowed(allowedNamespaces, plan.target)) return { refused: 'namespace_not_allowed' }
 
-  const row = await store.loadWarrant(db, warrantId)
   if (!row) return { refused: 'warrant_unknown' }
-  const nowMs = (await store.databaseNow(db)).getTime()
-  const use = { cluster: cluster.name, remediationId: id, phase, planDigest: digest, nowMs }
+  const use = { cluster: cluster.name, remediationId: id, phase, planDigest: digest, nowMs: now.getTime() }
   const warrant = checkWarrant(row.document, row.signature, use, verify)
   if (typeof warrant === 'string') return { refused: warrant }
   return warrant.warrantId === warrantId && plan.target.cluster === cluster.name ? { plan } : { refused: 'warrant_other_cluster' }

@@ -12,14 +12,10 @@ export const reserve =
   (deps: DecisionDeps): DecisionSteps['reserve'] =>
   async ({ id, digest }) => {
     const { db, store, settings } = deps
-    const { action } = await loadRequest(deps, id)
-    const { plan } = await loadPlan(deps, id, digest)
+    const [{ action }, { plan }] = await Promise.all([loadRequest(deps, id), loadPlan(deps, id, digest)])
     const { limits, concurrency } = settings
     const taken = await store.reserve(db, { id, workload: plan.workload, action, limits, concurrency, undo: plan.undo !== null })
-    if (taken.reserved) {
-      await store.setPhase(db, id, 'acting')
-      return { reserved: true, claimToken: taken.claimToken, summary: `claim ${taken.claimToken}` }
-    }
+    if (taken.reserved) return { reserved: true, claimToken: taken.claimToken, summary: `claim ${taken.claimToken}` }
     const waitTurn = async (retryMs: number, summary: string) => {
       await store.setPhase(db, id, 'waiting_turn')
       return { reserved: false as const, retryMs, summary }

@@ -29,12 +29,14 @@ const batch = 50
 /** Starts what is accepted and not yet started, and tells runs what people answered. Safe to run many times over. */
 export function startRelay({ client, outbox, inFlightLimit, everyMs, onFailure }: RelayOptions): Loop {
   const start = async (): Promise<number> => {
-    const room = inFlightLimit - (await outbox.inFlight())
-    const requests = room > 0 ? await outbox.unstarted(Math.min(room, batch)) : []
-    for (const request of requests) {
-      await startRemediation(client, request)
-      await outbox.markStarted(request.id)
-    }
+    const [waiting, inFlight] = await Promise.all([outbox.unstarted(batch), outbox.inFlight()])
+    const requests = waiting.slice(0, Math.max(0, inFlightLimit - inFlight))
+    await Promise.all(
+      requests.map(async (request) => {
+        await startRemediation(client, request)
+        await outbox.markStarted(request.id)
+      }),
+    )
     return requests.length
   }
   const tell = async (): Promise<number> => {
@@ -45,5 +47,5 @@ export function startRelay({ client, outbox, inFlightLimit, everyMs, onFailure }
     }
     return answers.length
   }
-  return startLoop(async () => (await start()) + (await tell()) > 0, { everyMs, onFailure })
+  return startLoop(async () => (await Promise.all([start(), tell()])).some((count) => count > 0), { everyMs, onFailure })
 }

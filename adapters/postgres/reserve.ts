@@ -179,6 +179,8 @@ const takeSql = `
   with claimed as (
     update ledger.claim set state = 'held', holder = :id, action = :action, token = :claimToken, since = now()
     where cluster = :cluster and namespace = :namespace and kind = :kind and name = :name
+  ), acting as (
+    update ledger.request set phase = 'acting' where id = :id and phase <> 'closed'
   ), reserved as (
     insert into ledger.reservation (id, phase, key, window_ms)
     select :id, s.phase, s.key, s.window_ms from jsonb_to_recordset(:slots::jsonb) as s(phase text, key text, window_ms bigint)

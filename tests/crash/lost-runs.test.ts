@@ -84,21 +84,29 @@ describe('a terminated run', () => {
 })
 
 describe('a run reset to its beginning', () => {
-  test('acts no second time, even where a new plan would point the other way', async () => {
-    // Revision 2 was available too, so a plan made after the rollback would go back to it.
+  test('finds its change made and makes no other', async () => {
     const subject = await subjectFor(faulty.cluster, 'scale_deployment')
-    const hands = handsOn(faulty.cluster, subject.namespace)
-    await hands.release('registry.example/checkout:2')
-    await hands.untilComplete()
-    const rollback: Subject = { ...subject, action: 'rollback_deployment', request: { ...subject.request, action: 'rollback_deployment', parameters: {} } }
-    const { journey, stop } = await heldAt(rollback, 'kubernetes health')
+    const { journey, stop } = await heldAt(subject, 'kubernetes health')
     await temporal.reset(journey.id)
     stop.letGo('pass')
-
-    const { outcome } = await faulty.judge.closed(journey.id)
-    expect(['blocked', 'needs_human', 'healed']).toContain(outcome)
+    await faulty.judge.closed(journey.id)
     expect(faulty.judge.effectsOf(journey.id, subject.namespace)).toHaveLength(1)
-    expect((await hands.deployment()).spec?.template.spec?.containers[0]?.image).toBe('registry.example/checkout:1')
+    expect((await endState(faulty.cluster, subject, journey.id)).spec?.replicas).toBe(replicas + 1)
+    await faulty.judge.ledgerIsWhole(journey.id)
+  }, limitMs)
+
+  test('does not act on a new plan either, where someone has changed the target since (guard: one intent for each phase)', async () => {
+    const subject = await subjectFor(faulty.cluster, 'scale_deployment')
+    const hands = handsOn(faulty.cluster, subject.namespace)
+    const { journey, stop } = await heldAt(subject, 'kubernetes health')
+    await hands.scale(6)
+    await temporal.reset(journey.id)
+    stop.letGo('pass')
+    await faulty.judge.closed(journey.id)
+    const refused = await faulty.judge.rows(`select seq from ledger.audit_event where stream = $1 and step = 'recordIntent' and entry like '%other_plan%'`, [journey.id])
+    expect(refused).toHaveLength(1)
+    expect(faulty.judge.effectsOf(journey.id, subject.namespace)).toHaveLength(1)
+    expect((await hands.deployment()).spec?.replicas).toBe(6)
     await faulty.judge.ledgerIsWhole(journey.id)
   }, limitMs)
 
