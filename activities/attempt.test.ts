@@ -32,11 +32,12 @@ type Told = {
   sends?: SendResult[]
   fences?: ('fenced' | 'conflict' | 'gone')[]
   begins?: ({ go: true; wasSent: boolean } | { go: false; because: string })[]
-  intent?: { attempts: number; result?: string } | undefined
+  intent?: { attempts: number; result?: string; phase?: 'act' | 'undo' } | undefined
   warrant?: Warrant
   signature?: string
   nowMs?: number
   allowed?: string[]
+  cluster?: string
 }
 
 /** The database and the cluster as a test tells them, and what was done to them, in order. */
@@ -47,10 +48,11 @@ function stage(told: Told) {
   const deps = {
     db: {},
     store: {
+      loadRequest: async () => ({ target: { cluster: told.cluster ?? 'main' } }),
       loadPlan: async () => ({ plan, digest }),
       loadWarrant: async () => ({ document: row, signature: told.signature ?? 'good' }),
       databaseNow: async () => new Date(told.nowMs ?? 1_000),
-      loadIntent: async () => ('intent' in told ? told.intent && { planDigest: digest, result: null, ...told.intent } : { attempts: 0, result: null, planDigest: digest }),
+      loadIntent: async () => ('intent' in told ? told.intent && { id, phase: 'act', planDigest: digest, result: null, ...told.intent } : { id, phase: 'act', attempts: 0, result: null, planDigest: digest }),
       beginAttempt: async () => (done.push('begin'), take(told.begins, { go: true, wasSent: false })),
       settleIntent: async (_db: unknown, { result }: { result: string }) => (done.push(`settle ${result}`), { settled: true, result }),
       markFencing: async () => (done.push('mark fencing'), true),
@@ -199,9 +201,14 @@ describe('a fence', () => {
     expect(done).toEqual(['mark fencing', 'read', 'fence abandoned', 'read', 'settle applied'])
   })
   test('of an undo is never taken for the undo itself', async () => {
-    const { deps, done } = stage({ intent: { attempts: 1 }, reads: [applied] })
+    const { deps, done } = stage({ intent: { attempts: 1, phase: 'undo' }, reads: [applied] })
     expect(await fence(deps)({ ...fencing, phase: 'undo' })).toMatchObject({ fenced: 'fenced' })
     expect(done).toEqual(['mark fencing', 'read', 'fence abandoned', 'settle fenced'])
+  })
+  test('is refused for another cluster, where finding nothing would prove nothing', async () => {
+    const { deps, done } = stage({ intent: { attempts: 1 }, cluster: 'edge' })
+    await expect(fence(deps)(fencing)).rejects.toMatchObject({ code: 'other_cluster' })
+    expect(done).toEqual([])
   })
   test('repeats what is known already', async () => {
     const { deps, done } = stage({ intent: { attempts: 1, result: 'applied' } })

@@ -32,7 +32,9 @@ export async function attempt(deps: ExecutionDeps, input: AttemptInput): Promise
 async function attemptOnce(deps: ExecutionDeps, input: AttemptInput, plan: Plan): Promise<Attempted | 'conflict'> {
   const { db, store, cluster } = deps
   const { id, phase, digest: planDigest, warrantId, claimToken } = input
-  const [intent, read] = await Promise.all([store.loadIntent(db, id, phase), cluster.read(plan)])
+  // The read comes first: whoever sees a pod gone by our call also sees that call's `sent`, which was committed before it.
+  const read = await cluster.read(plan)
+  const intent = await store.loadIntent(db, id, phase)
   if (!intent) return { effect: 'none', because: 'final', ...ended('blocked', 'no_intent', 'there is no record of this intent; nothing is sent without one') }
 
   const situation = actionRules[plan.action].situation(plan as never, phase, id, read)

@@ -10,8 +10,8 @@ const worthRetrying: Record<FailureKind, boolean> = {
   unavailable: true,
 }
 
-/** Temporal's words for what stopped a step. The code travels as the first detail; causes stay in our logs. */
-export function toApplicationFailure(failure: Failure): ApplicationFailure {
+/** Temporal's words for what stopped a step. The code travels as the first detail; causes stay in our logs. `outOfTime`: nothing is tried again. */
+export function toApplicationFailure(failure: Failure, outOfTime = false): ApplicationFailure {
   const { kind, code, message } = failure
-  return ApplicationFailure.create({ message, type: kind, nonRetryable: !worthRetrying[kind], details: [code] })
+  return ApplicationFailure.create({ message, type: kind, nonRetryable: outOfTime || !worthRetrying[kind], details: [code] })
 }

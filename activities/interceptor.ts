@@ -1,4 +1,5 @@
-import { Context } from '@temporalio/activity'
+import { Context, type Info } from '@temporalio/activity'
+import { ApplicationFailure, TemporalFailure } from '@temporalio/common'
 import type { ActivityExecuteInput, ActivityInboundCallsInterceptor } from '@temporalio/worker'
 import { Failure } from '../domain/failure.ts'
 import { toApplicationFailure } from './failures.ts'
@@ -47,13 +48,29 @@ export function stepInterceptor(hooks: StepHooks): ActivityInboundCallsIntercept
         hooks.onFailure(attempt, failure)
         // The step's own failure matters more than a ledger that is away as well: it is retried either way.
         await record(hooks, attempt).catch(() => undefined)
-        throw failure instanceof Failure ? toApplicationFailure(failure) : failure
+        throw inTemporalsWords(failure, isOutOfTime(context.info, Date.now()))
       } finally {
         clearInterval(heart)
       }
     },
   }
 }
+
+/** An unknown error may carry anything, secrets included: its text goes to no record and to no history. */
+function inTemporalsWords(failure: unknown, outOfTime: boolean): unknown {
+  if (failure instanceof Failure) return toApplicationFailure(failure, outOfTime)
+  if (failure instanceof TemporalFailure) return failure // a cancellation, for one
+  return ApplicationFailure.create({ message: unexpected, type: 'unexpected', nonRetryable: outOfTime })
+}
+
+/**
+ * Whether a step inside a workflow task has used up the time it was given in all. The SDK starts that
+ * count anew with each retry of a local activity, so it would retry for ever; for other steps Temporal counts.
+ */
+const isOutOfTime = ({ isLocal, scheduledTimestampMs, scheduleToCloseTimeoutMs }: Info, nowMs: number): boolean =>
+  isLocal && scheduleToCloseTimeoutMs > 0 && nowMs >= scheduledTimestampMs + scheduleToCloseTimeoutMs
+
+const unexpected = 'the step failed unexpectedly; the worker log has the details'
 
 async function record(hooks: StepHooks, attempt: StepAttempt): Promise<void> {
   if (!selfRecording.has(attempt.step)) await hooks.record(attempt)
@@ -78,8 +95,7 @@ function describeFailure(input: ActivityExecuteInput, startedAt: Date, failure: 
     ...attemptOf(input, startedAt),
     result: 'failed',
     code: known ? failure.code : 'unexpected',
-    // An unknown error may carry anything, secrets included: its text goes to no record.
-    summary: known ? failure.message : 'the step failed unexpectedly; the worker log has the details',
+    summary: known ? failure.message : unexpected,
     facts: {},
   }
 }

@@ -5,7 +5,7 @@ import type { DecisionDeps } from './deps.ts'
 import { issueWarrant } from './issue-warrant.ts'
 
 const input = { id: 'r1', cluster: 'main', digest: 'sha256:p', decisionId: 'd1', answers: ['a1'] }
-const allowing = { decisionId: 'd1', proceed: 'act', planDigest: 'sha256:p' }
+const allowing = { decisionId: 'd1', proceed: 'act', planDigest: 'sha256:p', decision: { validUntil: null } }
 const landed = { planDigest: 'sha256:p', result: 'applied', warrantId: 'w0' }
 
 function stage(told: { latest?: object; act?: object | undefined; saved?: string }) {
@@ -33,6 +33,11 @@ describe('a warrant to act', () => {
     const { issue, warrant } = stage({})
     await issue({ ...input, phase: 'act' })
     expect(warrant()).toMatchObject({ audience: 'main', planDigest: 'sha256:p', decisionId: 'd1', approvals: ['a1'], issuedAtMs: 5_000, expiresAtMs: 65_000 })
+  })
+  test('lives no longer than the decision it stands on', async () => {
+    const { issue, warrant } = stage({ latest: { ...allowing, decision: { validUntil: 6_000 } } })
+    await issue({ ...input, phase: 'act' })
+    expect(warrant().expiresAtMs).toBe(6_000)
   })
   test.each([
     ['a newer decision came', { ...allowing, decisionId: 'd2' }],

@@ -23,10 +23,11 @@ export const issueWarrant =
       remediationId: id,
       phase,
       planDigest: digest,
-      decisionId: grounds,
+      decisionId: grounds.decisionId,
       approvals: answers,
       issuedAtMs,
-      expiresAtMs: issuedAtMs + warrantLifeMs,
+      // A window that closes takes its warrants with it; an expired one sends the run back to the policy.
+      expiresAtMs: Math.min(issuedAtMs + warrantLifeMs, grounds.validUntilMs ?? Infinity),
       nonce: deps.freshNonce(),
       keyId: signer.keyId,
     }
@@ -34,23 +35,26 @@ export const issueWarrant =
     const { warrantId, keyId, nonce } = warrant
     const signature = signer.sign(document)
     const saved = await store.saveWarrant(db, {
-      warrantId, id, phase, planDigest: digest, decisionId: grounds, keyId, nonce, document, signature,
+      warrantId, id, phase, planDigest: digest, decisionId: grounds.decisionId, keyId, nonce, document, signature,
       issuedAt: new Date(issuedAtMs), expiresAt: new Date(warrant.expiresAtMs),
     })
     if (saved === 'closed') throw new Failure('conflict', 'closed', `remediation \`${id}\` is closed; it gets no warrant`)
     return { warrantId, summary: `warrant \`${warrantId}\` for ${warrantLifeMs / 1000} s` }
   }
 
+type Grounds = { decisionId: string; validUntilMs: number | null }
+
 /** The newest decision counts: what was allowed a minute ago may be denied by now. */
-async function decisionToAct({ db, store }: DecisionDeps, id: string, digest: string, decisionId: string): Promise<string | undefined> {
+async function decisionToAct({ db, store }: DecisionDeps, id: string, digest: string, decisionId: string): Promise<Grounds | undefined> {
   const latest = await store.latestDecision(db, id)
   const allows = latest?.decisionId === decisionId && latest.proceed === 'act' && latest.planDigest === digest
-  return allows ? decisionId : undefined
+  return allows ? { decisionId, validUntilMs: latest.decision['validUntil'] as number | null } : undefined
 }
 
 /** The undo was authorised with the act and asks no policy again: the grounds are those of the act's own warrant. */
-async function decisionBehindAct({ db, store }: DecisionDeps, id: string, digest: string): Promise<string | undefined> {
+async function decisionBehindAct({ db, store }: DecisionDeps, id: string, digest: string): Promise<Grounds | undefined> {
   const act = await store.loadIntent(db, id, 'act')
   if (act?.planDigest !== digest || (act.result !== 'applied' && act.result !== 'presumed')) return undefined
-  return (await store.loadWarrant(db, act.warrantId))?.decisionId
+  const warrant = await store.loadWarrant(db, act.warrantId)
+  return warrant && { decisionId: warrant.decisionId, validUntilMs: null }
 }

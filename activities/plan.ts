@@ -5,18 +5,23 @@ import type { ActionParameters } from '../domain/remediation.ts'
 import { boundedReplicas } from '../domain/rules/bounds.ts'
 import { ended } from './ended.ts'
 import type { DecisionDeps } from './deps.ts'
-import { loadRequest } from './detect.ts'
+import { faultGone, loadRequest, resolved } from './detect.ts'
 import type { DecisionSteps } from './results.ts'
 
 /** Pins every value from what is there now, and keeps the plan under its digest. */
 export const plan =
   ({ db, store, clusters, sha256 }: DecisionDeps): DecisionSteps['plan'] =>
   async ({ id, expected }) => {
-    const { action, target, parameters, fault, phase } = await loadRequest({ db, store }, id)
+    const request = await loadRequest({ db, store }, id)
+    const { action, target, parameters, fault, phase } = request
+    const over = resolved(request)
+    if (over) return { planned: false, ...over }
     if (phase === 'waiting_turn') await store.setPhase(db, id, 'planning')
     const observation = await clusters(target.cluster).observe(target)
     if (!observation) return overtakenOrBlocked(expected, `the target \`${target.namespace}/${target.name}\` is gone`)
 
+    const gone = faultGone(request, observation)
+    if (gone) return { planned: false, ...gone }
     const wanted = absolute(parameters, observation.kind === 'Deployment' ? observation.replicas : undefined)
     const planned: Plan | Refusal = actionRules[action].plan(observation, wanted, fault)
     if ('outcome' in planned) {

@@ -30,5 +30,6 @@ export const refusals: Record<Refusal, Ends> = {
   warrant_unknown: ended('blocked', 'warrant_unknown', 'there is no such warrant for this plan and phase'),
   other_digest: ended('blocked', 'other_plan', 'another plan of this remediation is on record already; it acts at most once'),
   limited: ended('limited', 'limit_reached', 'the room in the limits is no longer held'),
+  deadline: ended('blocked', 'deadline', 'the deadline passed before anything was sent'),
   stopped: ended('blocked', 'stopped', 'an earlier attempt was fenced or ended; nothing more is sent'),
 }

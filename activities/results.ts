@@ -43,7 +43,7 @@ export type Validated = { valid: true; summary: string } | { valid: false; reaso
 
 export type Recorded = { recorded: true; summary: string } | ({ recorded: false } & Ends)
 
-/** How an attempt at the mutation ended. `wasSent`: some earlier attempt may still land, so fence before closing. */
+/** How an attempt at the mutation ended. Without an effect some earlier attempt may still land: fence before closing. */
 export type Attempted =
   | { effect: 'applied' | 'presumed'; summary: string }
   | { effect: 'none'; because: 'warrant' | 'frozen' | 'cancelled' | 'limited' | 'pdb'; retryMs: number; summary: string }
@@ -53,7 +53,7 @@ export type Verified = { verdict: Verdict; evidence: string; summary: string }
 
 export type Fenced =
   | { fenced: 'not_sent' | 'fenced'; summary: string } // no effect, and none can follow
-  | { fenced: 'landed'; summary: string } // the call had landed after all
+  | { fenced: 'landed'; digest: string; summary: string } // the call for this plan had landed after all
   | { fenced: 'unfenced'; summary: string }
 
 export type Closed = { ending: Ending; summary: string }
@@ -71,7 +71,8 @@ export type DecisionSteps = {
   checkAnswer(input: StepInput & { digest: string | null; kind: AnswerKind; answerId: string }): Promise<AnswerChecked>
   reserve(input: DigestInput): Promise<Reserved>
   issueWarrant(input: DigestInput & { phase: EffectPhase; decisionId: string; answers: string[] }): Promise<Warranted>
-  close(input: StepInput & { ending: Ending; runId: string; source: 'workflow' | 'reconciler' }): Promise<Closed>
+  /** `firstRunId`: a run that is not the one bound to the request closes nothing. Null from the reconciler. */
+  close(input: StepInput & { ending: Ending; runId: string; firstRunId: string | null; source: 'workflow' | 'reconciler' }): Promise<Closed>
   /** How a remediation ends whose own run was lost, judged from its intents once they are fenced. */
   judgeLost(input: StepInput & { lost: LostRun }): Promise<Ends>
 }
@@ -81,7 +82,8 @@ export type ExecutionSteps = {
   validateSignature(input: DigestInput & { phase: EffectPhase; warrantId: string }): Promise<Validated>
   recordIntent(input: AttemptInput & { runId: string }): Promise<Recorded>
   executeAction(input: AttemptInput): Promise<Attempted>
-  verify(input: DigestInput & { settleMs: number; timeoutMs: number }): Promise<Verified>
+  /** `startMs`: when verification began, whichever attempt this is. */
+  verify(input: DigestInput & { startMs: number; settleMs: number; timeoutMs: number }): Promise<Verified>
   rollback(input: AttemptInput): Promise<Attempted>
   fence(input: StepInput & { phase: EffectPhase }): Promise<Fenced>
 }

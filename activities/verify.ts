@@ -11,13 +11,12 @@ const sampleLimit = 1_000
 /** Watches the workload like `rollout status`, then through the settle time, until it can be judged. */
 export const verify =
   ({ db, store, cluster, sleep, nowMs }: ExecutionDeps): ExecutionSteps['verify'] =>
-  async ({ id, digest, settleMs, timeoutMs }) => {
+  async ({ id, digest, startMs, settleMs, timeoutMs }) => {
     const stored = await store.loadPlan(db, id, digest)
     if (!stored) throw new Failure('missing', 'plan_missing', `remediation \`${id}\` has no plan \`${digest}\``)
     const { plan, baseline } = stored
     await store.setPhase(db, id, 'verifying')
 
-    const startMs = nowMs()
     const samples: Sample[] = []
     for (;;) {
       samples.push({ atMs: nowMs(), settled: await cluster.health(plan) })

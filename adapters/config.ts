@@ -108,7 +108,6 @@ const execution = z.object({
   KUBECONFIG: z.string().optional(),
   AEGIS_NAMESPACES: list,
   AEGIS_WARRANT_PUBLIC_KEYS_FILE: z.string().min(1),
-  AEGIS_LIMITS: limits,
   AEGIS_DIGEST_KEY_FILE: z.string().optional(),
 })
 

@@ -10,8 +10,8 @@ export type AnswerKind = (typeof answerKinds)[number]
 export type AnswerMessage = { kind: AnswerKind; answerId: string }
 
 export type Conversation = {
-  /** `closed` takes nothing more. `in_flight` is the time of a mutation: a cancel waits for its end. */
-  stage: 'open' | 'in_flight' | 'closed'
+  /** `closed` takes nothing more. */
+  stage: 'open' | 'closed'
   /** Not looked at yet, oldest first. */
   queue: AnswerMessage[]
   /** Every answer id ever taken, so that a message delivered twice counts once. */

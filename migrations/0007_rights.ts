@@ -45,6 +45,7 @@ grant insert, update on ledger.signal to aegis_api;
 grant update (remediation_id) on ledger.signal to aegis_decision;
 
 grant insert on ledger.plan, ledger.decision, ledger.warrant, ledger.terminal, ledger.handoff, ledger.reservation, ledger.claim to aegis_decision;
+grant update (baseline, observed_at) on ledger.plan to aegis_decision;
 grant update (workload_uid, token, state, holder, action, since) on ledger.claim to aegis_decision;
 grant update (effect_at, released_at) on ledger.reservation to aegis_decision;
 grant update (read_at, became) on ledger.handoff to aegis_decision;

@@ -6,7 +6,7 @@ import { startSettling } from './starter.ts'
 export type ReconcilerOptions = {
   client: Client
   /** Started, without a terminal record, and silent for a while. */
-  unsettled(limit: number): Promise<{ id: string; cluster: string }[]>
+  unsettled(page: { limit: number; after: string | undefined }): Promise<{ id: string; cluster: string }[]>
   /** Closes what was accepted, never started, and is past its deadline. */
   closeOverdue(): Promise<void>
   onLost(run: SettleInput): void
@@ -21,14 +21,19 @@ const batch = 100
  * it. Describes by workflow id, never by run id, so that a reset run counts as the run it continues.
  */
 export function startReconciler({ client, unsettled, closeOverdue, onLost, everyMs, onFailure }: ReconcilerOptions): Loop {
+  const look = async ({ id, cluster }: { id: string; cluster: string }) => {
+    const lost = await whatHappened(client, id)
+    if (lost === 'running') return
+    onLost({ id, cluster, lost })
+    await startSettling(client, { id, cluster, lost })
+  }
+  // One page a round, on from the last: runs that wait for people are many, and each is looked at in its turn.
+  let after: string | undefined
   const round = async () => {
     await closeOverdue()
-    for (const { id, cluster } of await unsettled(batch)) {
-      const lost = await whatHappened(client, id)
-      if (lost === 'running') continue
-      onLost({ id, cluster, lost })
-      await startSettling(client, { id, cluster, lost })
-    }
+    const page = await unsettled({ limit: batch, after })
+    after = page.length === batch ? page.at(-1)?.id : undefined
+    for (const run of page) await look(run).catch(onFailure)
   }
   return startLoop(round, { everyMs, onFailure })
 }

@@ -39,7 +39,7 @@ const relayEveryMs = 500
 const health = { host: config.AEGIS_HEALTH_HOST, port: config.AEGIS_HEALTH_PORT }
 const settings = { name: 'aegis-decision', logLevel: config.AEGIS_LOG_LEVEL, temporalAddress: config.TEMPORAL_ADDRESS, health }
 
-await runWorkerProcess(settings, async ({ log, registry }, connection) => {
+await runWorkerProcess(settings, async ({ log, registry }, temporal) => {
   const db = connectDatabase({ url: config.DATABASE_URL, applicationName: settings.name, poolMax: 20 })
   const policies = await policySource(config.AEGIS_POLICY_DIRECTORY, {
     reloadMs: policyReloadMs,
@@ -57,7 +57,7 @@ await runWorkerProcess(settings, async ({ log, registry }, connection) => {
     everyMs: config.AEGIS_RECONCILE_EVERY_MS,
     onFailure,
     onLost: (run) => log.warn(run, 'a run ended without its record; settling it'),
-    unsettled: (limit) => store.unsettledRemediations(db, { idleMs: config.AEGIS_RECONCILE_IDLE_MS, limit }),
+    unsettled: (page) => store.unsettledRemediations(db, { idleMs: config.AEGIS_RECONCILE_IDLE_MS, ...page }),
     closeOverdue: () => closeOverdue(db),
   })
 
@@ -70,7 +70,7 @@ await runWorkerProcess(settings, async ({ log, registry }, connection) => {
   })
   const worker = await Worker.create({
     ...workerOptions(settings.name),
-    connection,
+    ...temporal,
     taskQueue: decideQueue,
     workflowBundle,
     activities: decisionSteps(deps),
@@ -98,7 +98,7 @@ function outboxOf(db: Knex): Outbox {
   return {
     unstarted: (limit) => store.unstartedRequests(db, limit, 0),
     markStarted: (id) => store.markStarted(db, id),
-    inFlight: () => store.inFlightCount(db),
+    inFlight: () => store.inFlightCounts(db),
     undelivered: (limit) => store.undeliveredAnswers(db, limit),
     markDelivered: (answerId) => store.markDelivered(db, answerId),
   }
@@ -108,7 +108,7 @@ function outboxOf(db: Knex): Outbox {
 async function closeOverdue(db: Knex): Promise<void> {
   const ending: Ending = { outcome: 'blocked', reason: 'never_started', message: 'Temporal did not take the run before the deadline', verdict: null }
   for (const { id } of await store.overdueRequests(db, overdueBatch)) {
-    await store.closeRemediation(db, { id, ending, source: 'reconciler', runId: null, facts: {}, newId: freshId })
+    await store.closeRemediation(db, { id, ending, source: 'reconciler', runId: null, firstRunId: null, facts: {}, newId: freshId })
   }
 }
 

@@ -22,7 +22,7 @@ const name = config.AEGIS_CLUSTER
 const health = { host: config.AEGIS_HEALTH_HOST, port: config.AEGIS_HEALTH_PORT }
 const settings = { name: `aegis-execution-${name}`, logLevel: config.AEGIS_LOG_LEVEL, temporalAddress: config.TEMPORAL_ADDRESS, health }
 
-await runWorkerProcess(settings, async ({ log, registry }, connection) => {
+await runWorkerProcess(settings, async ({ log, registry }, temporal) => {
   const db = connectDatabase({ url: config.DATABASE_URL, applicationName: settings.name, poolMax: 20 })
   const cluster = connectCluster({ name, kubeconfig: config.KUBECONFIG, userAgent: `aegis-executor/${version}`, timeoutMs: 10_000 })
   const deps: ExecutionDeps = {
@@ -39,7 +39,7 @@ await runWorkerProcess(settings, async ({ log, registry }, connection) => {
   const aroundSteps = stepInterceptor(stepHooks(db, log, registry))
   const worker = await Worker.create({
     ...workerOptions(settings.name),
-    connection,
+    ...temporal,
     taskQueue: executeQueue(name),
     activities: executionSteps(deps),
     interceptors: { activity: [() => ({ inbound: aroundSteps })] },

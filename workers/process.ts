@@ -1,4 +1,4 @@
-import { DefaultLogger, NativeConnection, Runtime, Worker, type LogEntry, type WorkerOptions } from '@temporalio/worker'
+import { DefaultLogger, NativeConnection, Runtime, Worker, type LogEntry, type NativeConnectionOptions, type WorkerOptions } from '@temporalio/worker'
 import { createLogger, type Logger } from '../adapters/log.ts'
 import { createRegistry, healthServer, type HealthServer, type Readiness, type Registry } from '../adapters/metrics.ts'
 import { connectSettings } from '../temporal/client.ts'
@@ -7,6 +7,9 @@ import { connectSettings } from '../temporal/client.ts'
 export type WorkerProcess = { log: Logger; registry: Registry }
 
 export type WorkerSettings = { name: string; logLevel: string; temporalAddress?: string | undefined; health: { host: string; port: number } }
+
+/** Both must go to every Worker: one that polls another namespace than runs start in does nothing, silently. */
+export type WorkerTemporal = { connection: NativeConnection; namespace: string }
 
 /** A worker that is up. `stop` ends what runs beside it, after the worker has drained. */
 export type Running = { worker: Worker; ready(): Promise<Readiness>; stop(): Promise<void> }
@@ -20,7 +23,7 @@ const connectRetryMs = 1_000
  * Runs a worker process from start to signal. Temporal may be away: it is asked again until it
  * answers or the process is stopped, while `/ready` says so and `/live` stays true.
  */
-export async function runWorkerProcess(settings: WorkerSettings, start: (process: WorkerProcess, connection: NativeConnection) => Promise<Running>): Promise<void> {
+export async function runWorkerProcess(settings: WorkerSettings, start: (process: WorkerProcess, temporal: WorkerTemporal) => Promise<Running>): Promise<void> {
   const log = createLogger({ name: settings.name, level: settings.logLevel })
   const registry = createRegistry(settings.name)
   Runtime.install({
@@ -42,9 +45,10 @@ export async function runWorkerProcess(settings: WorkerSettings, start: (process
   })
   log.info({ healthPort: health.port }, 'starting')
   try {
-    const connection = await connect(settings, log, stopping.signal)
+    const { connectionOptions, namespace = 'default' } = connectSettings({ address: settings.temporalAddress })
+    const connection = await connect(connectionOptions, log, stopping.signal)
     if (!connection) return
-    running = await start({ log, registry }, connection)
+    running = await start({ log, registry }, { connection, namespace })
     stopping.signal.addEventListener('abort', () => running?.worker.shutdown())
     if (!stopping.signal.aborted) {
       log.info('ready')
@@ -68,11 +72,10 @@ function forward(log: Logger, { level, message, meta }: LogEntry): void {
 
 const expected = ['Activity failed', 'No workflows registered']
 
-async function connect({ temporalAddress }: WorkerSettings, log: Logger, stopping: AbortSignal): Promise<NativeConnection | undefined> {
-  const { connectionOptions } = connectSettings({ address: temporalAddress })
+async function connect(options: NativeConnectionOptions, log: Logger, stopping: AbortSignal): Promise<NativeConnection | undefined> {
   for (let attempt = 1; !stopping.aborted; attempt++) {
     try {
-      return await NativeConnection.connect(connectionOptions)
+      return await NativeConnection.connect(options)
     } catch (failure) {
       if (attempt % 10 === 1) log.warn({ err: failure, attempt }, 'Temporal does not answer; trying again every second')
       await new Promise((resolve) => setTimeout(resolve, connectRetryMs))

@@ -8,6 +8,7 @@ export const ending = (outcome: Outcome, reason: string, message: string): Endin
  * Anything else is a bug and is thrown on.
  */
 export function endingOf(failure: unknown): Ending {
+  if (failure instanceof ApplicationFailure) return endingOfCause(failure) // a local activity's comes as it is
   if (!(failure instanceof ActivityFailure)) throw failure
   const cause = failure.cause
   if (cause instanceof ApplicationFailure) return endingOfCause(cause)

@@ -1,28 +1,31 @@
-import { ApplicationFailure, CancellationScope, isCancellation, workflowInfo, type WorkflowInterceptorsFactory } from '@temporalio/workflow'
+import { ApplicationFailure, CancellationScope, isCancellation, upsertSearchAttributes, workflowInfo, type WorkflowInterceptorsFactory } from '@temporalio/workflow'
 import type { Ending } from '../domain/remediation.ts'
 import { ending } from './endings.ts'
 import type { RemediateInput } from './messages.ts'
-import { searchAttributes, settleWorkflow } from './names.ts'
+import { searchAttributes, settleWorkflow, settleWorkflowId } from './names.ts'
 import { close } from './steps.ts'
-import { upsertSearchAttributes } from '@temporalio/workflow'
 
 /** Endings after which the workflow itself is red in Temporal: a person has to look at the cluster. */
 const failing = ['unfenced', 'undo_failed']
 
 /**
  * The completion hook: however the story ends, `close` writes the terminal record before the run does.
- * It runs where no cancellation reaches it and is retried until it is stored.
+ * It runs where no cancellation reaches it and is retried until it is stored. A run under another id
+ * than its remediation's has no record to write.
  */
 export const interceptors: WorkflowInterceptorsFactory = () => ({
   inbound: [
     {
       async execute(input, next) {
         const { id, cluster } = input.args[0] as RemediateInput
-        const { workflowType, runId } = workflowInfo()
-        const source = workflowType === settleWorkflow ? 'reconciler' : 'workflow'
+        const { workflowType, workflowId, runId, firstExecutionRunId } = workflowInfo()
+        const settles = workflowType === settleWorkflow
+        if (workflowId !== (settles ? settleWorkflowId(id) : id)) return null
+
         const told = await endingOfStory(() => next(input))
         if (told === null) return null
-        const closed = await CancellationScope.nonCancellable(() => close({ id, cluster, ending: told, runId, source }))
+        const asked = settles ? { source: 'reconciler' as const, firstRunId: null } : { source: 'workflow' as const, firstRunId: firstExecutionRunId }
+        const closed = await CancellationScope.nonCancellable(() => close({ id, cluster, ending: told, runId, ...asked }))
         upsertSearchAttributes([
           { key: searchAttributes.phase, value: 'closed' },
           { key: searchAttributes.outcome, value: closed.ending.outcome },

@@ -16,7 +16,6 @@ export type Run = {
   /** Milliseconds left until the deadline, never negative. */
   leftMs(): number
   take(kinds: readonly AnswerKind[]): AnswerMessage | undefined
-  hasAnswer(kinds: readonly AnswerKind[]): boolean
   /** True when such an answer is there before the time is over. */
   answered(kinds: readonly AnswerKind[], timeoutMs: number, summary: string): Promise<boolean>
   end(ending: Ending): void
@@ -65,7 +64,6 @@ export function startRun(input: RemediateInput): Run {
       conversation = found.next
       return found.message
     },
-    hasAnswer: (wanted) => isWaiting(conversation, wanted),
     answered: (wanted, timeoutMs, summary) => condition(() => isWaiting(conversation, wanted), Math.max(timeoutMs, 1), { summary }),
     end(ending) {
       conversation = { ...conversation, stage: 'closed' }

@@ -51,7 +51,7 @@ async function lookAtAnswers(trx: Knex, { id, cluster, namespace, action }: Requ
 
 const factsSql = `
   select exists (select from ledger.answer where answer_id = :answerId and id = :id and kind = :kind) as same,
-    exists (select from ledger.answer a where a.id = :id and (a.kind in ('reject', 'cancel', 'resolve')
+    exists (select from ledger.answer a where a.id = :id and (a.kind in ('reject', 'cancel') or (a.kind = 'resolve' and :kind <> 'cancel')
       or (a.kind = 'approve' and :kind = 'approve' and a.owner = :owner and a.plan_digest = :planDigest))) as answered,
     exists (select from ledger.intent where id = :id and ${unresolved}) as in_flight,
     exists (select from ${coveringFreeze}) as frozen,

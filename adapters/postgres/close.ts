@@ -4,7 +4,7 @@ import { guarded } from './failures.ts'
 import { turnHandoffsIntoRequests } from './handoffs.ts'
 import { unresolved } from './intents.ts'
 import { actorOf, appendEntry, appendParameters, appendSql, systemActor } from './ledger.ts'
-import { lockRequest, underLock } from './request-rows.ts'
+import { lockRequest, underLock, type RequestRow } from './request-rows.ts'
 import { first, inTransaction, rows } from './sql.ts'
 
 export type Closing = {
@@ -12,6 +12,8 @@ export type Closing = {
   ending: Ending
   source: 'workflow' | 'reconciler'
   runId: string | null
+  /** Of the run chain that asks; one that is not bound to the request closes nothing. Null: no run asks. */
+  firstRunId: string | null
   facts: Record<string, unknown>
   /** Fresh UUIDv7s for the requests that unread hand-offs become. */
   newId: () => string
@@ -26,15 +28,43 @@ export const closeRemediation = guarded((db: Knex, closing: Closing): Promise<{ 
   underLock(db, closing.id, async (trx, request) => {
     const standing = await endingOf(trx, closing.id)
     if (standing) return { closed: false, ending: standing }
+    if (isForeign(request, closing)) return { closed: false, ending: closing.ending }
     await rows(trx, 'select token from ledger.claim where holder = :id for update', { id: closing.id })
     const mayLand = (await first(trx, `select id from ledger.intent where id = :id and ${unresolved} limit 1`, { id: closing.id })) !== undefined
-    const ending = mayLand ? unfenced(closing.ending) : closing.ending
+    const ending = mayLand ? unfenced(closing.ending) : borneOut(closing.ending, await effectsOf(trx, closing.id))
     await writeTerminal(trx, { ...closing, ending })
     await settle(trx, closing.id, ending, mayLand)
     await turnHandoffsIntoRequests(trx, request, closing.newId)
     return { closed: true, ending }
   }),
 )
+
+const isForeign = ({ first_run_id: bound }: RequestRow, { firstRunId }: Closing): boolean =>
+  firstRunId !== null && bound !== null && bound !== firstRunId
+
+type Effects = { acted: boolean; undone: boolean }
+
+async function effectsOf(trx: Knex, id: string): Promise<Effects> {
+  const landed = `result in ('applied', 'presumed')`
+  const row = await first<Effects>(
+    trx,
+    `select coalesce(bool_or(phase = 'act' and ${landed}), false) as acted, coalesce(bool_or(phase = 'undo' and ${landed}), false) as undone
+     from ledger.intent where id = :id`,
+    { id },
+  )
+  return row ?? { acted: false, undone: false }
+}
+
+/**
+ * An ending may not deny an effect that is on record: a run that was reset finds its own change in the
+ * cluster and thinks there is nothing to do. What was not verified then is left to a person.
+ */
+function borneOut(wanted: Ending, { acted, undone }: Effects): Ending {
+  const says = wanted.outcome === 'healed' || wanted.outcome === 'needs_human' || wanted.reason === 'cancelled_during_verify'
+  if (!acted || says || (wanted.outcome === 'undone' && undone)) return wanted
+  const message = `its change is in the cluster and was not verified; without that it would have ended ${wanted.outcome} (${wanted.reason})`
+  return { outcome: 'needs_human', reason: 'unverified', message, verdict: wanted.verdict }
+}
 
 function unfenced(wanted: Ending): Ending {
   if (wanted.outcome === 'needs_human' && wanted.reason === 'unfenced') return wanted

@@ -16,6 +16,7 @@ export type IntentRefusal =
   | 'warrant_unknown'
   | 'warrant_expired'
   | 'limited' // its room in the limits is gone
+  | 'deadline' // the act was not sent in its time; it would come as a surprise now
 
 export type Permission = { refusal: IntentRefusal | null; state: 'recorded' | 'sent' | 'fencing' | 'settled' | null; attempts: number }
 
@@ -28,6 +29,7 @@ type Facts = {
   warranted: boolean
   expired: boolean
   reserved: boolean
+  late: boolean
 }
 
 /**
@@ -47,7 +49,8 @@ const factsSql = `
     exists (select from ${coveringFreeze}) as frozen,
     w.warrant_id is not null as warranted,
     coalesce(w.expires_at <= clock_timestamp(), true) as expired,
-    not exists (select from ledger.reservation v where v.id = r.id and v.phase = :phase and (v.released_at is not null or v.effect_at is not null)) as reserved
+    not exists (select from ledger.reservation v where v.id = r.id and v.phase = :phase and (v.released_at is not null or v.effect_at is not null)) as reserved,
+    (select q.deadline_at <= clock_timestamp() from ledger.request q where q.id = r.id) as late
   from (select :id::uuid as id) r
   left join ledger.intent i on i.id = r.id and i.phase = :phase
   left join ledger.warrant w on w.warrant_id = :warrantId and w.id = r.id and w.phase = :phase and w.plan_digest = :planDigest`
@@ -57,6 +60,7 @@ function refusalOf(request: RequestRow, { phase, planDigest }: AttemptKey, facts
   if (facts.intent_digest !== null && facts.intent_digest !== planDigest) return 'other_digest'
   if (facts.state === 'settled' || facts.state === 'fencing') return 'stopped'
   if (phase === 'act' && request.stop_attempts_at !== null) return 'cancelled'
+  if (phase === 'act' && facts.late && !facts.attempts) return 'deadline'
   if (!facts.claimed) return 'claim_lost'
   if (facts.frozen) return 'frozen'
   if (!facts.warranted) return 'warrant_unknown'

@@ -11,7 +11,10 @@ export type StoredPlan = Omit<PlanRow, 'id'>
 export type PreflightRow = { id: string; digest: string; card: PreflightCard; refusal: Refusal | null }
 export type StoredPreflight = Omit<PreflightRow, 'id'> & { at: string }
 
-/** Kept once per digest: a plan that comes out the same again leaves the first baseline standing. */
+/**
+ * Kept once per digest. A plan that comes out the same again brings its newer baseline, for policy and
+ * verdict go by the health just before acting; once an intent is recorded the baseline stands.
+ */
 export const savePlan = guarded(async (db: Knex, { id, plan, digest, baseline, observedAt }: PlanRow): Promise<void> => {
   const entry = { stream: id, stepKey: `plan/${digest}`, kind: 'planned', actor: systemActor, body: { digest, plan, baseline, observedAt } }
   await rows(
@@ -19,6 +22,9 @@ export const savePlan = guarded(async (db: Knex, { id, plan, digest, baseline, o
     `with new as (
        insert into ledger.plan (id, digest, plan, baseline, observed_at) values (:id, :digest, :plan, :baseline, :observedAt)
        on conflict do nothing returning id
+     ), newer as (
+       update ledger.plan p set baseline = :baseline, observed_at = :observedAt
+       where p.id = :id and p.digest = :digest and not exists (select from new) and not exists (select from ledger.intent i where i.id = p.id)
      )
      select e.seq from new, lateral ${appendSql} e`,
     { id, digest, plan: canonicalJson(plan), baseline: JSON.stringify(baseline), observedAt, ...appendParameters(entry) },

@@ -16,15 +16,19 @@ export type Unsettled = {
 
 type UnsettledRow = { id: string; cluster: string; first_run_id: string | null; started_at: Date; last_at: Date; deadline_at: Date }
 
-/** Started, without a terminal row, and silent for `idleMs`: their runs may have ended without one. Oldest first. */
-export const unsettledRemediations = guarded(async (db: Knex, { idleMs, limit }: { idleMs: number; limit: number }): Promise<Unsettled[]> => {
+/**
+ * Started, without a terminal row, and silent for `idleMs`: their runs may have ended without one. By id, from
+ * `after` on, so that a page of runs that merely wait hides none behind it.
+ */
+export const unsettledRemediations = guarded(async (db: Knex, { idleMs, limit, after }: { idleMs: number; limit: number; after?: string | undefined }): Promise<Unsettled[]> => {
   const found = await rows<UnsettledRow>(
     db,
     `select r.id, r.cluster, r.first_run_id, r.started_at, h.last_at, r.deadline_at
      from ledger.request r join ledger.stream_head h on h.stream = r.id::text
      where r.phase <> 'closed' and r.started_at is not null and greatest(h.last_at, r.started_at) <= now() - :idleMs::bigint * interval '1 ms'
-     order by r.accepted_at limit :limit`,
-    { idleMs, limit },
+       and (:after::uuid is null or r.id > :after::uuid)
+     order by r.id limit :limit`,
+    { idleMs, limit, after: after ?? null },
   )
   const intents = await intentsOf(db, found.map(({ id }) => id))
   return found.map((row) => ({

@@ -126,10 +126,7 @@ export const toStoredRequest = (row: RequestRow): StoredRequest => ({
  * `Failure('missing', 'remediation_missing')`.
  */
 export async function lockRequest(trx: Knex, id: string): Promise<RequestRow> {
-  return present(id, await first<RequestRow>(trx, 'select * from ledger.request where id = :id for no key update', { id }))
-}
-
-function present(id: string, row: RequestRow | undefined): RequestRow {
+  const row = await first<RequestRow>(trx, 'select * from ledger.request where id = :id for no key update', { id })
   if (!row) throw new Failure('missing', 'remediation_missing', `there is no remediation \`${id}\``)
   return row
 }
@@ -138,12 +135,11 @@ function present(id: string, row: RequestRow | undefined): RequestRow {
  * The same, and holds off freezes until the transaction ends: whoever sets one waits for those who have
  * looked already. What is looked at comes in a later statement, so that it sees what was waited for.
  */
-export const lockWithFreeze = (trx: Knex, id: string): Promise<RequestRow | undefined> =>
-  first<RequestRow>(
-    trx,
-    `select r.* from (select pg_advisory_xact_lock_shared(${freezeLock})) held, ledger.request r where r.id = :id for no key update of r`,
-    { id },
-  )
+export async function lockWithFreeze(trx: Knex, id: string): Promise<RequestRow> {
+  const row = await lockRequest(trx, id)
+  await first(trx, `select pg_advisory_xact_lock_shared(${freezeLock})`)
+  return row
+}
 
 /** Every check for a freeze holds this lock shared, and setting one takes it whole. */
 export const freezeLock = `hashtextextended('ledger.freeze', 0)`
@@ -154,4 +150,4 @@ export const underLock = <Result>(db: Knex, id: string, work: (trx: Knex, reques
 
 /** Work under the remediation's lock, with freezes held off. */
 export const underLockWithFreeze = <Result>(db: Knex, id: string, work: (trx: Knex, request: RequestRow) => Promise<Result>): Promise<Result> =>
-  inTransaction(db, async (trx) => work(trx, present(id, await lockWithFreeze(trx, id))))
+  inTransaction(db, async (trx) => work(trx, await lockWithFreeze(trx, id)))

@@ -38,13 +38,14 @@ const standingSql = `
       and cluster = :cluster and namespace = :namespace and kind = :kind and name = :name and action = :action)
   order by (id = :id) desc, (phase <> 'closed') desc, accepted_at desc limit 1`
 
-/** Accepted and not yet handed to Temporal, oldest first. */
+/** Accepted and not yet handed to Temporal: of each cluster the oldest, so that one cluster's backlog hides no other's. */
 export const unstartedRequests = guarded(async (db: Knex, limit: number, olderThanMs: number): Promise<RemediationRequest[]> => {
   const found = await rows<RequestRow>(
     db,
-    `select * from ledger.request
-     where phase <> 'closed' and started_at is null and accepted_at <= now() - :olderThanMs::bigint * interval '1 ms'
-     order by accepted_at limit :limit`,
+    `select * from (
+       select r.*, row_number() over (partition by cluster order by accepted_at, id) as place from ledger.request r
+       where phase <> 'closed' and started_at is null and accepted_at <= now() - :olderThanMs::bigint * interval '1 ms'
+     ) waiting where place <= :limit order by accepted_at, id`,
     { limit, olderThanMs },
   )
   return found.map(toRequest)
@@ -54,14 +55,14 @@ export const markStarted = guarded(async (db: Knex, id: string): Promise<void> =
   await rows(db, `update ledger.request set started_at = now() where id = :id and started_at is null`, { id })
 })
 
-/** Remediations at work, for the cap before the mutation; those that wait for people or for a turn hold nothing. */
-export const inFlightCount = guarded(async (db: Knex): Promise<number> => {
-  const row = await first<{ count: number }>(
+/** Remediations at work in each cluster, for the cap before the mutation; those that wait for people or for a turn hold nothing. */
+export const inFlightCounts = guarded(async (db: Knex): Promise<Map<string, number>> => {
+  const found = await rows<{ cluster: string; count: number }>(
     db,
-    `select count(*)::integer as count from ledger.request
-     where phase in ('planning', 'acting') or (phase = 'accepted' and started_at is not null)`,
+    `select cluster, count(*)::integer as count from ledger.request
+     where phase in ('planning', 'acting') or (phase = 'accepted' and started_at is not null) group by cluster`,
   )
-  return row?.count ?? 0
+  return new Map(found.map(({ cluster, count }) => [cluster, count]))
 })
 
 /** The first workflow run to come is the remediation's; any other has no business with it. */

@@ -43,7 +43,7 @@ export const calls = {
   'postgres recordStep(validateSignature)': statement(/ledger\.append/, /^step\/validateSignature\//),
   'postgres recordIntent': commit(/insert into ledger\.intent/),
   'temporal complete(recordIntent)': completion(/the act is on record/),
-  'kubernetes read': after({ sql: /from ledger\.intent where id/, ...atOnce }, kubernetes({ method: 'GET' })),
+  'kubernetes read': after({ sql: /ledger\.append/, values: [/^step\/recordIntent\//], ...atOnce }, kubernetes({ method: 'GET' })),
   'postgres beginAttempt': commit(/update ledger\.intent set state = 'sent'/, /^act$/),
   'kubernetes mutate': kubernetes({ effective: true }),
   'postgres settleIntent': commit(/update ledger\.intent set state = 'settled'/, /^act$/),
@@ -56,7 +56,7 @@ export const calls = {
 export const undoCalls = {
   'postgres recordIntent(undo)': commit(/insert into ledger\.intent/, /^undo$/),
   'postgres beginAttempt(undo)': commit(/update ledger\.intent set state = 'sent'/, /^undo$/),
-  'kubernetes mutate(undo)': after({ sql: /from ledger\.intent where id/, values: [/^undo$/], ...atOnce }, kubernetes({ effective: true })),
+  'kubernetes mutate(undo)': after({ sql: /insert into ledger\.intent/, values: [/^undo$/], ...atOnce }, kubernetes({ effective: true })),
   'postgres settleIntent(undo)': commit(/update ledger\.intent set state = 'settled'/, /^undo$/),
   'postgres recordStep(rollback)': statement(/ledger\.append/, /^step\/rollback\//),
 } satisfies Record<string, CallOf>

@@ -1,27 +1,24 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { actionNames } from '../../domain/remediation.ts'
+import { freePorts } from '../../sandbox/ports.ts'
+import { startTemporal } from '../../sandbox/servers/temporal.ts'
 import { startFaultyAegis, type FaultyAegis } from '../helpers/faulty-aegis.ts'
 import { operator, type Operator } from '../helpers/operator.ts'
-import { eventually, stack } from '../helpers/stack.ts'
+import { stack } from '../helpers/stack.ts'
 import { subjectFor, type Subject } from '../helpers/subjects.ts'
-import { openTemporal, type TemporalDoor } from '../helpers/temporal.ts'
+import { openTemporal } from '../helpers/temporal.ts'
 import { recordOf } from './crash-points.ts'
 
 /** X6: the same request fifty times at once, through two API processes. */
 let faulty: FaultyAegis
-let temporal: TemporalDoor
 let doors: Operator[]
 
 beforeAll(async () => {
   faulty = await startFaultyAegis({ apis: 2 })
-  temporal = await openTemporal(stack.temporal.address)
   doors = faulty.aegis.apis.map(({ url }) => operator(url, faulty.aegis.apiKey))
 })
-afterAll(async () => {
-  await temporal?.close()
-  await faulty?.stop()
-})
+afterAll(() => faulty?.stop())
 
 const times = 50
 
@@ -33,26 +30,41 @@ async function askOften({ request }: Subject, key: string): Promise<string[]> {
   return [...new Set(answers.map(({ body }) => String(body['id'])))]
 }
 
-test.each(actionNames)('%s: fifty requests are one remediation with one effect, also after Temporal has forgotten it', async (action) => {
+test('fifty requests are one remediation with one effect, also when Temporal has forgotten it', async () => {
   expect(doors).toHaveLength(2)
-  const subject = await subjectFor(faulty.cluster, action)
-  const key = randomUUID()
-  const [id = '', ...others] = await askOften(subject, key)
-  expect(others).toEqual([])
-  expect(await faulty.judge.closed(id)).toMatchObject({ outcome: 'healed' })
-  const once = await recordOf(faulty, { id, namespace: subject.namespace })
-  expect(once.effects).toHaveLength(1)
+  const asked = await Promise.all(actionNames.map(async (action) => ({ key: randomUUID(), subject: await subjectFor(faulty.cluster, action) })))
+  const done = await Promise.all(
+    asked.map(async ({ key, subject }) => {
+      const [id = '', ...others] = await askOften(subject, key)
+      expect(others).toEqual([])
+      expect(await faulty.judge.closed(id)).toMatchObject({ outcome: 'healed' })
+      const record = await recordOf(faulty, { id, namespace: subject.namespace })
+      expect(record.effects).toHaveLength(1)
+      return { key, subject, id, record }
+    }),
+  )
 
-  await temporal.delete(id)
-  await eventually('Temporal has forgotten the workflow', () => temporal.handle(id).describe().then(() => false, () => true))
-  expect(await askOften(subject, key)).toEqual([id])
-  expect(await faulty.judge.rows('select id from ledger.request where namespace = $1', [subject.namespace])).toEqual([{ id }])
-  // A second request, which the relay takes after everything before it, shows that nothing was started for the first.
-  const next = await faulty.operator.remediate((await subjectFor(faulty.cluster, 'scale_deployment')).request)
-  await faulty.judge.closed(next)
-  await expect(temporal.handle(id).describe()).rejects.toThrow()
-  expect(await recordOf(faulty, { id, namespace: subject.namespace })).toEqual(once)
-}, 60_000)
+  const [port = 0, uiPort = 0] = await freePorts(2)
+  const forgetful = await startTemporal({ directory: stack.directory, port, uiPort })
+  const temporal = await openTemporal(forgetful.address)
+  try {
+    faulty.temporal.redirect(forgetful.address)
+    for (const { key, subject, id } of done) expect(await askOften(subject, key)).toEqual([id])
+    // The relay takes requests in their order: once a later one has ended, the repeated ones were not started again.
+    const later = await faulty.operator.remediate((await subjectFor(faulty.cluster, 'scale_deployment')).request)
+    await faulty.judge.closed(later)
+    await expect(temporal.handle(later).describe()).resolves.toBeDefined()
+    for (const { subject, id, record } of done) {
+      await expect(temporal.handle(id).describe()).rejects.toThrow()
+      expect(await faulty.judge.rows('select id from ledger.request where namespace = $1', [subject.namespace])).toEqual([{ id }])
+      expect(await recordOf(faulty, { id, namespace: subject.namespace })).toEqual(record)
+    }
+  } finally {
+    faulty.temporal.redirect(stack.temporal.address)
+    await temporal.close()
+    process.kill(forgetful.pid, 'SIGKILL')
+  }
+}, 120_000)
 
 test('the same key with another wish is refused', async () => {
   const subject = await subjectFor(faulty.cluster, 'scale_deployment')

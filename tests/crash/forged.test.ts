@@ -20,7 +20,7 @@ let connection: NativeConnection
 let workflowBundle: WorkflowBundle
 
 beforeAll(async () => {
-  Runtime.install({ telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } }, shutdownSignals: [] })
+  Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } }, shutdownSignals: [] })
   faulty = await startFaultyAegis()
   temporal = await openTemporal(stack.temporal.address)
   connection = await NativeConnection.connect({ address: stack.temporal.address })

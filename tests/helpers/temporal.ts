@@ -7,7 +7,6 @@ export type TemporalDoor = {
   terminate(id: string): Promise<void>
   /** Back to its first task, as the UI's `Reset` does. Returns the new run's id. */
   reset(id: string): Promise<string>
-  delete(id: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -34,7 +33,6 @@ export async function openTemporal(address: string): Promise<TemporalDoor> {
       })
       return answer.runId ?? ''
     },
-    delete: async (id) => void (await client.workflowService.deleteWorkflowExecution({ namespace, workflowExecution: { workflowId: id } })),
     close: () => connection.close(),
   }
 }

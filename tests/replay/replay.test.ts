@@ -6,18 +6,22 @@ import { outcomes } from '../../domain/remediation.ts'
 import { scenarios } from './scenarios.ts'
 import { bundle } from './stage.ts'
 
-type History = { events: { activityTaskScheduledEventAttributes?: { activityType: { name: string } } }[] }
+type History = { events: { workflowExecutionStartedEventAttributes?: { workflowId: string }; activityTaskScheduledEventAttributes?: { activityType: { name: string } } }[] }
 
 const folder = new URL('./histories/', import.meta.url)
 const files = readdirSync(folder).filter((name) => name.endsWith('.json')).sort()
 const read = (name: string): History => JSON.parse(readFileSync(new URL(name, folder), 'utf8'))
+
+/** Under its own workflow id, which is the remediation's. */
+const replay = (history: History) =>
+  Worker.runReplayHistory({ workflowBundle }, history, history.events[0]?.workflowExecutionStartedEventAttributes?.workflowId)
 
 let workflowBundle: WorkflowBundle
 beforeAll(async () => void (workflowBundle = await bundle()))
 
 describe('a remediation may wait for weeks, so every recorded history must still finish on today’s code', () => {
   test.each(files)('%s replays', async (name) => {
-    await expect(Worker.runReplayHistory({ workflowBundle }, read(name))).resolves.toBeUndefined()
+    await expect(replay(read(name))).resolves.toBeUndefined()
   })
 
   test('there is a history of every scenario, and a scenario of every outcome', () => {
@@ -31,7 +35,7 @@ describe('a remediation may wait for weeks, so every recorded history must still
     ['another step', (history: History) => rename(history, 'preflight', 'executeAction')],
     ['a step that was not asked for', (history: History) => rename(history, 'verify', 'rollback')],
   ])('a history with %s is refused', async (_name, mutate) => {
-    await expect(Worker.runReplayHistory({ workflowBundle }, mutate(read('healed.json')))).rejects.toThrow(DeterminismViolationError)
+    await expect(replay(mutate(read('healed.json')))).rejects.toThrow(DeterminismViolationError)
   })
 })
 

@@ -106,7 +106,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'healed-although-its-call-was-given-up',
-    steps: { executeAction: [refusedForGood], fence: [{ fenced: 'landed', summary }] },
+    steps: { executeAction: [refusedForGood], fence: [{ fenced: 'landed', digest: 'sha256:plan', summary }] },
     outcome: 'healed',
     asked: [...judging, ...acting, 'fence', 'verify', 'close'],
   },

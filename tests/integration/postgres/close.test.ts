@@ -15,7 +15,7 @@ afterAll(() => db.close())
 
 const ending = (outcome: Outcome, reason = 'because'): Ending => ({ outcome, reason, message: 'm', verdict: null })
 const close = (id: string, outcome: Outcome, over: Partial<Closing> = {}) =>
-  closeRemediation(db.decision, { id, ending: ending(outcome), source: 'workflow', runId: 'run', facts: {}, newId: freshId, ...over })
+  closeRemediation(db.decision, { id, ending: ending(outcome), source: 'workflow', runId: 'run', firstRunId: null, facts: {}, newId: freshId, ...over })
 const claimOf = async (id: string) => (await db.owner.raw('select state, token from ledger.claim where holder = ?', [id])).rows[0]
 const pendingRoom = async (id: string) =>
   Number((await db.owner.raw('select count(*) from ledger.reservation where id = ? and effect_at is null and released_at is null', [id])).rows[0].count)
@@ -25,7 +25,7 @@ test('twenty closers at once, workflow and reconciler: one terminal row, and all
   const id = await started(db)
   const reconciler = db.connect('decision')
   const closed = await Promise.all(
-    times(20, (index) => (index % 2 ? close(id, 'healed') : closeRemediation(reconciler, { id, ending: ending('blocked'), source: 'reconciler', runId: null, facts: {}, newId: freshId }))),
+    times(20, (index) => (index % 2 ? close(id, 'healed') : closeRemediation(reconciler, { id, ending: ending('blocked'), source: 'reconciler', runId: null, firstRunId: null, facts: {}, newId: freshId }))),
   )
   expect(closed.filter((each) => each.closed)).toHaveLength(1)
   expect(new Set(closed.map((each) => each.ending.outcome)).size).toBe(1)
@@ -166,4 +166,27 @@ describe('the reconciler', () => {
     await close(request.id, 'blocked')
     expect((await overdueRequests(db.decision, 100)).map(({ id }) => id)).not.toContain(request.id)
   })
+})
+
+describe('an ending may not deny what is on record', () => {
+  const applied = async () => {
+    const key = await recorded(db)
+    await beginAttempt(db.execution, key)
+    await settleIntent(db.execution, { id: key.id, phase: 'act', result: 'applied', detail: {} })
+    return key.id
+  }
+  test.each(['no_action_needed', 'blocked', 'cancelled', 'overtaken', 'undone'] as const)('with an effect in the cluster `%s` becomes a person’s case', async (outcome) => {
+    expect((await close(await applied(), outcome)).ending).toMatchObject({ outcome: 'needs_human', reason: 'unverified' })
+  })
+  test('healed, and cancelled while it was being verified, stand', async () => {
+    expect((await close(await applied(), 'healed')).ending.outcome).toBe('healed')
+    expect((await close(await applied(), 'cancelled', { ending: ending('cancelled', 'cancelled_during_verify') })).ending.outcome).toBe('cancelled')
+  })
+})
+
+test('a run that is not the one bound to the request closes nothing', async () => {
+  const id = await started(db)
+  const { rows } = await db.owner.raw('select first_run_id from ledger.request where id = ?', [id])
+  expect(await close(id, 'cancelled', { firstRunId: 'another-chain' })).toMatchObject({ closed: false })
+  expect((await close(id, 'blocked', { firstRunId: rows[0].first_run_id })).closed).toBe(true)
 })
