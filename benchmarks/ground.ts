@@ -30,14 +30,14 @@ export type Ground = {
 
 const clusterName = 'bench'
 
-export async function openGround(progress: (line: string) => void, extraEnv: Record<string, string> = {}): Promise<Ground> {
+export async function openGround(progress: (line: string) => void): Promise<Ground> {
   const directory = join(defaultDirectory, 'bench-stack')
   mkdirSync(directory, { recursive: true })
   const stack = await startStack({ directory, clusters: [clusterName], progress })
   const [cluster] = stack.clusters
   if (!cluster) throw new Error('the stack has no cluster')
   rmSync(join(directory, 'aegis'), { recursive: true, force: true })
-  const starting = startAegis({ stack, directory: join(directory, 'aegis'), stackDirectory: stack.directory, database: stack.postgres, env: { ...settings, ...extraEnv }, progress })
+  const starting = startAegis({ stack, directory: join(directory, 'aegis'), stackDirectory: stack.directory, database: stack.postgres, env: settings, progress })
   const targets = await createTargets(cluster.kubeconfig)
   const aegis = await starting
   const execution = aegis.executions[clusterName]

@@ -35,18 +35,32 @@ async function main(wanted: string | undefined): Promise<number> {
   const chosen = wanted === undefined ? names : [wanted]
   const reports: BenchReport[] = []
   let ground: Ground | undefined
+  const opened = async () => (ground ??= await openGround(say))
   try {
     for (const name of chosen) {
-      const loadBefore = loadavg()[0] ?? 0
-      const measure = onGround[name]
-      const report = measure ? measured(name, loadBefore, await measure((ground ??= await openGround(say)), reports)) : await policy.run()
+      const report = await oneOf(name, opened, reports)
+      if (!report) continue
       publish(report)
       reports.push(report)
     }
   } finally {
     await ground?.close()
   }
-  return reports.every(({ bars }) => bars.every(({ holds }) => holds)) ? 0 : 1
+  return reports.length === chosen.length && reports.every(({ bars }) => bars.every(({ holds }) => holds)) ? 0 : 1
+}
+
+/** One benchmark that cannot be finished does not keep the others from being run. */
+async function oneOf(name: string, opened: () => Promise<Ground>, earlier: readonly BenchReport[]): Promise<BenchReport | undefined> {
+  const measure = onGround[name]
+  if (!measure) return policy.run()
+  const ground = await opened()
+  const loadBefore = loadavg()[0] ?? 0
+  try {
+    return measured(name, loadBefore, await measure(ground, earlier))
+  } catch (failure) {
+    console.error(`\n${name} could not be finished: ${failure instanceof Error ? failure.message : String(failure)}\n`)
+    return undefined
+  }
 }
 
 const say = (line: string) => console.log(`  ${line}`)

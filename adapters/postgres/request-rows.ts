@@ -126,7 +126,12 @@ export const toStoredRequest = (row: RequestRow): StoredRequest => ({
  * `Failure('missing', 'remediation_missing')`.
  */
 export async function lockRequest(trx: Knex, id: string): Promise<RequestRow> {
-  const row = await first<RequestRow>(trx, 'select * from ledger.request where id = :id for no key update', { id })
+  return present(id, await first<RequestRow>(trx, lockSql, { id }))
+}
+
+const lockSql = 'select * from ledger.request where id = :id for no key update'
+
+function present(id: string, row: RequestRow | undefined): RequestRow {
   if (!row) throw new Failure('missing', 'remediation_missing', `there is no remediation \`${id}\``)
   return row
 }
@@ -135,8 +140,8 @@ export async function lockRequest(trx: Knex, id: string): Promise<RequestRow> {
  * The same, and holds off freezes until the transaction ends: whoever sets one waits for those who have
  * looked already. What is looked at comes in a later statement, so that it sees what was waited for.
  */
-export async function lockWithFreeze(trx: Knex, id: string): Promise<RequestRow> {
-  const row = await lockRequest(trx, id)
+export async function lockWithFreeze(trx: Knex, id: string): Promise<RequestRow | undefined> {
+  const row = await first<RequestRow>(trx, lockSql, { id })
   await first(trx, `select pg_advisory_xact_lock_shared(${freezeLock})`)
   return row
 }
@@ -150,4 +155,4 @@ export const underLock = <Result>(db: Knex, id: string, work: (trx: Knex, reques
 
 /** Work under the remediation's lock, with freezes held off. */
 export const underLockWithFreeze = <Result>(db: Knex, id: string, work: (trx: Knex, request: RequestRow) => Promise<Result>): Promise<Result> =>
-  inTransaction(db, async (trx) => work(trx, await lockWithFreeze(trx, id)))
+  inTransaction(db, async (trx) => work(trx, present(id, await lockWithFreeze(trx, id))))
