@@ -34,7 +34,7 @@ const set = route({
   method: 'post',
   path: '/api/v1/freeze',
   permission: 'freeze:set',
-  summary: 'Freeze: no change is sent from the moment this is answered',
+  summary: 'Freeze: no new attempt begins; a call that is already under way may still arrive',
   description: 'An empty scope freezes everything. 201 for a new freeze, 200 when the same scope is frozen already.',
   tag,
   body: z.strictObject({ scope: scope.default({}), reason: shape.reason }),

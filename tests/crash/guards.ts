@@ -66,7 +66,7 @@ export const guards: readonly Guard[] = [
   {
     guard: 'the fence before closing',
     file: 'activities/fence.ts',
-    line: `const result = await cluster.fence(plan, id, phase === 'act' ? 'abandoned' : 'undone', read)`,
+    line: `const result = await cluster.fence(plan, id, 'abandoned', read)`,
     without: `const result = read.exists ? ('fenced' as Awaited<ReturnType<typeof cluster.fence>>) : 'gone'`,
     test: { file: 'lost-runs', name: 'a call that wakes up after its run was closed changes nothing .guard: fence. scale_deployment' },
   },
