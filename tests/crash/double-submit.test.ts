@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { WorkflowNotFoundError } from '@temporalio/client'
 import { actionNames } from '../../domain/remediation.ts'
 import { freePorts } from '../../sandbox/ports.ts'
 import { startTemporal } from '../../sandbox/servers/temporal.ts'
@@ -55,7 +56,7 @@ test('fifty requests are one remediation with one effect, also when Temporal has
     await faulty.judge.closed(later)
     await expect(temporal.handle(later).describe()).resolves.toBeDefined()
     for (const { subject, id, record } of done) {
-      await expect(temporal.handle(id).describe()).rejects.toThrow()
+      await expect(temporal.handle(id).describe()).rejects.toThrow(WorkflowNotFoundError)
       expect(await faulty.judge.rows('select id from ledger.request where namespace = $1', [subject.namespace])).toEqual([{ id }])
       expect(await recordOf(faulty, { id, namespace: subject.namespace })).toEqual(record)
     }

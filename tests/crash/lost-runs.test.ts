@@ -5,7 +5,7 @@ import { startTemporal } from '../../sandbox/servers/temporal.ts'
 import { withResolvers } from '../../sandbox/faults/traps.ts'
 import { startFaultyAegis, type FaultyAegis } from '../helpers/faulty-aegis.ts'
 import { eventually, stack } from '../helpers/stack.ts'
-import { endState, handsOn, replicas, subjectFor, type Subject } from '../helpers/subjects.ts'
+import { byText, endState, handsOn, replicas, subjectFor, type Subject } from '../helpers/subjects.ts'
 import { openTemporal, type TemporalDoor } from '../helpers/temporal.ts'
 import { stopAt, type Journey, type Stop } from './calls.ts'
 import { begin, within } from './crash-points.ts'
@@ -37,7 +37,7 @@ describe('a call that wakes up after its run was closed changes nothing (guard: 
   test.each(actionNames)('%s', async (action) => {
     const subject = await subjectFor(faulty.cluster, action)
     const hands = handsOn(faulty.cluster, subject.namespace)
-    const before = { spec: (await hands.deployment()).spec, pods: (await hands.pods()).map(({ metadata }) => metadata?.uid).sort() }
+    const before = { spec: (await hands.deployment()).spec, pods: (await hands.pods()).map(({ metadata }) => metadata?.uid).sort(byText) }
     const journey = await begin(faulty, subject)
     const rule = { effective: true, path: new RegExp(`/namespaces/${subject.namespace}/`) }
     const [onItsWay, goOn] = [withResolvers<void>(), withResolvers<void>()]
@@ -55,7 +55,7 @@ describe('a call that wakes up after its run was closed changes nothing (guard: 
     goOn.resolve()
     expect((await within(limitMs, 'the call arrives', arrived)).status).toBe(409)
     expect(faulty.judge.effects(subject.namespace)).toEqual([])
-    expect({ spec: (await hands.deployment()).spec, pods: (await hands.pods()).map(({ metadata }) => metadata?.uid).sort() }).toEqual(before)
+    expect({ spec: (await hands.deployment()).spec, pods: (await hands.pods()).map(({ metadata }) => metadata?.uid).sort(byText) }).toEqual(before)
     await faulty.judge.ledgerIsWhole(journey.id)
   }, limitMs)
 })

@@ -17,7 +17,7 @@ const undisturbed = new Map<string, Awaited<ReturnType<typeof settledRecord>>>()
 
 beforeAll(async () => {
   console.log(`crash points of the undo: ${chosen.length} of ${points.length}, seed ${seed} (repeat with AEGIS_TEST_SEED=${seed})`)
-  faulty = await startFaultyAegis()
+  faulty = await startFaultyAegis({ env: { AEGIS_VERIFY_TIMEOUT_MS: '15000' } }) // an undo begins when this is over
 })
 afterAll(() => faulty?.stop())
 

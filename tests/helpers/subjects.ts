@@ -120,7 +120,7 @@ export async function endState(cluster: TestCluster, { namespace }: Pick<Subject
     const found = await hands.pods()
     return found.every(({ metadata }) => metadata?.deletionTimestamp === undefined) && found
   })
-  const images = pods.map((pod) => pod.spec?.containers[0]?.image).sort()
+  const images = pods.map((pod) => pod.spec?.containers[0]?.image).sort(byText)
   return { ...(await specState(cluster, { namespace }, id)), images }
 }
 
@@ -137,3 +137,6 @@ export async function hungStatefulPod(cluster: TestCluster): Promise<Subject> {
   const action = 'restart_pod'
   return { action, namespace, request: { action, target: { cluster: cluster.name, namespace, kind: 'Pod', name: hung }, parameters: {}, reason: 'a fault test' } }
 }
+
+/** For sorting what may be missing. */
+export const byText = (a: string | undefined, b: string | undefined): number => (a ?? '').localeCompare(b ?? '')

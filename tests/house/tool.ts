@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 export type ToolAnswer = { code: number; stdout: string; stderr: string }
 
-const toolTimeoutMs = 60_000
+const toolTimeoutMs = 240_000
 
 /**
  * Runs a script of a package with this very Node, never through a shell or the network.
