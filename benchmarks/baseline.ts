@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connectCluster, type Connection } from '../adapters/kubernetes/client.ts'
 import { stampAnnotation } from '../domain/stamp.ts'
 import { burstSize } from './burst.ts'
 import { round, spreadOf, spreadRows } from './figures.ts'
 import type { BenchFigures, Ground } from './ground.ts'
+import { cpuRows, processUses } from './processes.ts'
 import { ask, coursesOf, untilClosed } from './remediations.ts'
 import type { BenchReport, BenchRow } from './report.ts'
 import type { Scale } from './targets.ts'
@@ -11,6 +13,8 @@ const pairs = 40
 const closeLimitMs = 60_000
 const atOnce = 10
 const conflictLimit = 10
+/** The controllers carry out what was written a little later. */
+const restMs = 10_000
 
 /**
  * The same mutation without Aegis: read the Deployment, then one merge patch with UID, resourceVersion,
@@ -28,8 +32,10 @@ export async function run(ground: Ground, earlier: readonly BenchReport[]): Prom
       straight.push(await timed(() => scale(connection, ground.targets.next())))
     }
     const through = (await coursesOf(ground, ids)).flatMap(({ acceptedMs, answeredMs }) => (answeredMs === undefined ? [] : [answeredMs - acceptedMs]))
+    const before = processUses(ground.directory)
     const seconds = (await timed(() => burst(connection, ground))) / 1000
-    return { rows: rowsOf(through, straight, seconds, earlier), bars: [] }
+    await sleep(restMs)
+    return { rows: [...rowsOf(through, straight, seconds, earlier), ...cpuRows(before, processUses(ground.directory), burstSize)], bars: [] }
   } finally {
     await connection.close()
   }

@@ -76,7 +76,7 @@ export function cpuRows(before: readonly ProcessUse[], after: readonly ProcessUs
   const used = after.map(({ name, cpuMs }) => ({ name, cpuMs: cpuMs - (before.find((use) => use.name === name)?.cpuMs ?? 0) }))
   const total = used.reduce((sum, { cpuMs }) => sum + cpuMs, 0)
   return [...used.sort((a, b) => b.cpuMs - a.cpuMs), { name: 'all', cpuMs: total }].map(({ name, cpuMs }) => ({
-    case: 'processor time per remediation',
+    case: 'processor time per mutation',
     metric: name,
     value: Math.round((cpuMs / remediations) * 10) / 10,
     unit: 'ms',
