@@ -1,6 +1,6 @@
-/** `npm run test:long` plays everything; `npm test` plays what a seed draws. AEGIS_TEST_SEED=… repeats a draw. */
+/** `npm run test:long` plays everything; `npm test` plays what a seed draws. AEGIS_TEST_SEED=… draws others. */
 export const playsAll = process.env['AEGIS_TEST_LONG'] !== undefined
-export const seed = Number(process.env['AEGIS_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+export const seed = Number(process.env['AEGIS_TEST_SEED'] ?? 1_680_829_447)
 
 /** `count` of them, different ones for each seed, in their own order. */
 export function drawn<T>(all: readonly T[], count: number, from = seed): T[] {
