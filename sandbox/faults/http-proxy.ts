@@ -70,7 +70,6 @@ export async function startApiProxy({ kubeconfig, directory }: ApiProxyOptions):
   }
 
   const server = createServer((request, response) => void serve(request, response).catch(() => response.destroy()))
-  server.keepAliveTimeout = 0 // an API server does not hang up on idle clients after five seconds either
   const door = await openDoor(server)
   mkdirSync(directory, { recursive: true })
   const through = join(directory, `through-proxy.${basename(kubeconfig)}`)

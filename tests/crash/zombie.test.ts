@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { actionNames, type ActionName } from '../../domain/remediation.ts'
-import { withResolvers } from '../../sandbox/faults/traps.ts'
 import { startFaultyAegis, type FaultyAegis, type Standby } from '../helpers/faulty-aegis.ts'
 import { broken, handsOn, hungStatefulPod, replicas, subjectFor, type Subject } from '../helpers/subjects.ts'
 import { eventually } from '../helpers/stack.ts'
@@ -8,8 +7,8 @@ import { stopAt, type Journey } from './calls.ts'
 import { begin, recordOf, within } from './crash-points.ts'
 
 /**
- * X5: a worker is stopped while its call is on its way. Another finishes the remediation; then the call arrives, and the
- * first worker goes on where it was. What keeps both out is the resourceVersion and the UID in the call itself.
+ * X5: a worker is stopped between its last word with the database and its call. Another finishes the remediation; then
+ * the first wakes up and makes its call. What keeps it out is the resourceVersion and the UID in the call itself.
  */
 let faulty: FaultyAegis
 let standby: Standby | undefined
@@ -25,49 +24,34 @@ afterAll(() => faulty?.stop())
 
 const limitMs = 90_000
 
-type Sleeper = { journey: Journey; wake(): Promise<number | undefined> }
-
-/** Asked for; the database has said yes, the call has left, and now its worker sleeps and the call takes its time. */
-async function stoppedOnItsWay(subject: Subject): Promise<Sleeper> {
-  const { executor, worker, judge } = faulty
+/** Asked for, and its worker stopped when the database has said yes and nothing is sent yet. */
+async function stoppedBeforeItsCall(subject: Subject): Promise<Journey> {
   const journey = await begin(faulty, subject)
-  const rule = { effective: true, path: new RegExp(`/namespaces/${subject.namespace}/`) }
-  const [asleep, goOn] = [withResolvers<void>(), withResolvers<void>()]
-  executor.arm({ ...rule, phase: 'before_send' }, () => {
-    worker.kill('SIGSTOP')
-    asleep.resolve()
-    return goOn.promise
-  })
-  const arrived = executor.once({ ...rule, phase: 'after_send' })
+  const commitOf = { sql: /update ledger\.intent set state = 'sent'/, values: [new RegExp(journey.id)] }
+  const stopped = faulty.postgres.once({ commitOf, phase: 'after_send' }, () => faulty.worker.kill('SIGSTOP'))
   journey.go()
-  await within(30_000, 'the worker is stopped', asleep.promise)
+  await within(limitMs, 'the worker is stopped', stopped)
   faulty.temporal.cut() // its polls go, or tasks would be handed to a sleeper
-  expect(judge.attempts(subject.namespace)).toEqual([])
-  const attempts = () => judge.rows(`select seq from ledger.audit_event where stream = $1 and step = 'executeAction'`, [journey.id])
+  expect(faulty.judge.attempts(subject.namespace)).toEqual([])
+  return journey
+}
 
-  return {
-    journey,
-    /** What the API server said to the call; resolves when the sleeper, too, has come to the end of its attempt. */
-    async wake() {
-      const before = (await attempts()).length
-      worker.kill('SIGCONT')
-      goOn.resolve()
-      const { status } = await within(30_000, 'the call arrives', arrived)
-      await eventually('the sleeper has told of its attempt', async () => (await attempts()).length > before, 30_000)
-      return status
-    },
-  }
+/** The sleeper's call, and what the API server said to it. */
+async function wake({ namespace }: Journey): Promise<number | undefined> {
+  const late = faulty.executor.once({ effective: true, path: new RegExp(`/namespaces/${namespace}/`), phase: 'after_reply' })
+  faulty.worker.kill('SIGCONT')
+  return (await within(limitMs, 'the sleeper makes its call', late)).status
 }
 
 describe('a zombie changes nothing once another worker has healed the workload (guard: resourceVersion)', () => {
   test.each(actionNames)('%s', async (action: ActionName) => {
-    const { journey, wake } = await stoppedOnItsWay(await subjectFor(faulty.cluster, action))
+    const journey = await stoppedBeforeItsCall(await subjectFor(faulty.cluster, action))
     standby = await faulty.standby()
     expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'healed' })
     const before = await recordOf(faulty, journey)
     expect(before.effects).toHaveLength(1)
 
-    expect(await wake()).toBe(action === 'restart_pod' ? 404 : 409)
+    expect(await wake(journey)).toBe(action === 'restart_pod' ? 404 : 409)
     expect(await recordOf(faulty, journey)).toEqual(before)
   }, limitMs)
 })
@@ -76,7 +60,7 @@ describe('a zombie changes nothing once another worker has taken the change back
   test.each(['scale_deployment', 'rollback_deployment'] as const)('%s', async (action) => {
     const subject = await subjectFor(faulty.cluster, action, { image: 'registry.example/checkout:1-fragile' })
     const hands = handsOn(faulty.cluster, subject.namespace)
-    const { journey, wake } = await stoppedOnItsWay(subject)
+    const journey = await stoppedBeforeItsCall(subject)
     const verifying = stopAt(faulty, journey, { call: 'kubernetes health', phase: 'before_send' })
     standby = await faulty.standby()
     await within(limitMs, 'the standby verifies', verifying.reached)
@@ -85,7 +69,7 @@ describe('a zombie changes nothing once another worker has taken the change back
     expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'undone', verdict: 'worse' })
     expect(faulty.judge.effectsOf(journey.id, subject.namespace)).toHaveLength(2)
 
-    expect(await wake()).toBe(409)
+    expect(await wake(journey)).toBe(409)
     expect(faulty.judge.effects(subject.namespace)).toHaveLength(2)
     const { spec } = await hands.deployment()
     if (action === 'scale_deployment') expect(spec?.replicas).toBe(replicas)
@@ -99,13 +83,13 @@ test('a zombie does not evict the pod that has taken the name of the one it was 
   const hands = handsOn(faulty.cluster, subject.namespace)
   const podNamed = async () => (await hands.pods()).find(({ metadata }) => metadata?.name === subject.request.target.name)?.metadata
   const judged = (await podNamed())?.uid
-  const { journey, wake } = await stoppedOnItsWay(subject)
+  const journey = await stoppedBeforeItsCall(subject)
   standby = await faulty.standby()
   expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'healed' })
   const newcomer = (await podNamed())?.uid
   expect(newcomer).not.toBe(judged)
 
-  expect(await wake()).toBe(409)
+  expect(await wake(journey)).toBe(409)
   expect(await podNamed()).toMatchObject({ uid: newcomer })
   expect((await podNamed())?.deletionTimestamp).toBeUndefined()
   const evictions = await eventually('both evictions are in the audit log', () => {
