@@ -101,10 +101,19 @@ async function setImage(namespace: string, name: string, image: string): Promise
   await apps.replaceNamespacedDeployment({ namespace, name, body: deployment })
 }
 
+/** Conditions carry whole seconds: a pod that stops being ready sooner than this looks as if it never had been. */
+const readyForMs = 2_100
+
 async function annotatePod(namespace: string, app: string, key: string, value: string | undefined): Promise<string> {
-  const { items } = await core.listNamespacedPod({ namespace, labelSelector: `app=${app}` })
-  const pod = items.find(({ metadata }) => value !== undefined || metadata?.annotations?.[key])
-  if (!pod) throw new Error(`${app} has no pod`)
+  const chosen = async () => {
+    const { items } = await core.listNamespacedPod({ namespace, labelSelector: `app=${app}` })
+    const pod = items.find(({ metadata }) => value !== undefined || metadata?.annotations?.[key])
+    if (!pod) throw new Error(`${app} has no pod`)
+    return pod
+  }
+  const readySince = (await chosen()).status?.conditions?.find(({ type, status }) => type === 'Ready' && status === 'True')?.lastTransitionTime
+  if (readySince) await sleep(Math.max(0, readySince.getTime() + readyForMs - Date.now()))
+  const pod = await chosen()
   const { [key]: _was, ...others } = pod.metadata!.annotations ?? {}
   pod.metadata!.annotations = value === undefined ? others : { ...others, [key]: value }
   await core.replaceNamespacedPod({ namespace, name: pod.metadata!.name!, body: pod })
