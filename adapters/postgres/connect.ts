@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { join } from 'node:path'
 import createKnex, { type Knex } from 'knex'
-import { asFailure, guarded } from './failures.ts'
+import { asFailure, guarded, isOutdatedPlan } from './failures.ts'
 import { first } from './sql.ts'
 
 export type DatabaseOptions = { url: string; applicationName: string; poolMax: number }
@@ -32,7 +32,7 @@ export function connectDatabase({ url, applicationName, poolMax }: DatabaseOptio
     client: 'pg',
     version: oldestServer, // saves asking on connect
     connection,
-    pool: { min: 0, max: poolMax, afterCreate: dropWhenSilent },
+    pool: { min: 0, max: poolMax, afterCreate: dropWhenUseless },
     acquireConnectionTimeout: poolWaitMs,
     compileSqlOnError: false, // or error messages would hold the values of the statement
     log: silent,
@@ -50,15 +50,16 @@ type PgConnection = {
 
 /**
  * A server that is frozen or cut off never answers, and the driver would hand the same dead connection
- * to the next caller. After a read timeout the connection is torn down instead.
+ * to the next caller; and after a migration a connection may hold plans for columns that were. In both
+ * cases the connection is torn down instead.
  */
-function dropWhenSilent(connection: PgConnection, done: (error: null, connection: PgConnection) => void): void {
+function dropWhenUseless(connection: PgConnection, done: (error: null, connection: PgConnection) => void): void {
   const send = connection.query.bind(connection)
   connection.query = (...args) => {
     const reply = args.at(-1)
     if (typeof reply !== 'function') return send(...args)
     return send(...args.slice(0, -1), (error: unknown, result: unknown) => {
-      if (error instanceof Error && error.message === 'Query read timeout') {
+      if (error instanceof Error && (error.message === 'Query read timeout' || isOutdatedPlan(error))) {
         connection.__knex__disposed = error // what the pool asks before it lends a connection again
         connection.connection.stream.destroy()
       }

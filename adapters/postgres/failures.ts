@@ -35,6 +35,9 @@ const byState: Record<string, Mapped> = {
   AE006: ['invalid', 'refused_by_database', 'the database refused a value: see its log'],
 }
 
+/** A prepared statement whose columns a migration has changed since. By the server's routine: its message comes in many languages. */
+export const isOutdatedPlan = (error: Error): boolean => codeOf(error) === '0A000' && (error as { routine?: unknown }).routine === 'RevalidateCachedQuery'
+
 const network = new Set([
   'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ECONNABORTED',
 ])
@@ -52,6 +55,7 @@ export function asFailure(error: unknown): unknown {
     return new Failure('unavailable', 'pool_exhausted', 'every database connection of this process is busy: try again in a moment')
   }
   if (network.has(code) || lostConnection.test(error.message)) return new Failure('unavailable', 'database_down', down)
+  if (isOutdatedPlan(error)) return new Failure('unavailable', 'migrated_meanwhile', 'the tables were migrated meanwhile: try again')
   if (/no partition of relation/.test(error.message)) {
     return new Failure('unavailable', 'partition_missing', 'the ledger has no partition for this month: run the migrations again')
   }

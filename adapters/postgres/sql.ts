@@ -1,9 +1,24 @@
+import { createHash } from 'node:crypto'
 import type { Knex } from 'knex'
 
 /** Rows of one statement, with `:name` parameters. */
 export async function rows<Row>(db: Knex, sql: string, parameters: Record<string, unknown> = {}): Promise<Row[]> {
-  const result = (await db.raw(sql, parameters as Record<string, Knex.RawBinding>)) as { rows: Row[] }
+  const result = (await db.raw(sql, parameters as Record<string, Knex.RawBinding>).options(prepared(sql))) as { rows: Row[] }
   return result.rows
+}
+
+/** Far above the statements there are: what is put together from filters must not fill a connection's memory. */
+const preparedLimit = 500
+const preparedNames = new Map<string, string>()
+
+/** The database parses and plans each statement once a connection: these are short, and planning was most of their cost. */
+function prepared(sql: string): { name?: string } {
+  const known = preparedNames.get(sql)
+  if (known !== undefined) return { name: known }
+  if (preparedNames.size >= preparedLimit) return {}
+  const name = `aegis_${createHash('sha256').update(sql).digest('hex').slice(0, 24)}`
+  preparedNames.set(sql, name)
+  return { name }
 }
 
 export const first = async <Row>(db: Knex, sql: string, parameters: Record<string, unknown> = {}): Promise<Row | undefined> =>

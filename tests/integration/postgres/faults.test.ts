@@ -198,3 +198,18 @@ test('a listener hears again after its connection was cut, and reports the loss'
   await until(hears)
   await listener.close()
 })
+
+test('a migration under a running process costs one answer, not the connection for good', async () => {
+  const { request } = await acceptRequest(shaky, draftOf())
+  await loadRequest(shaky, request.id)
+  await db.owner.raw('alter table ledger.request add column came_later text')
+  try {
+    const answers = await Promise.allSettled([loadRequest(shaky, request.id), loadRequest(shaky, request.id)])
+    for (const answer of answers) if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ ...unavailable, code: 'migrated_meanwhile' })
+    expect(answers.some(({ status }) => status === 'rejected')).toBe(true)
+    expect(await loadRequest(shaky, request.id)).toMatchObject({ id: request.id })
+    expect(await loadRequest(shaky, request.id)).toMatchObject({ id: request.id })
+  } finally {
+    await db.owner.raw('alter table ledger.request drop column came_later')
+  }
+})
