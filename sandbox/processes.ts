@@ -27,6 +27,9 @@ type ServerCommand = {
 
 export type Account = { uid: number; gid: number }
 
+/** For servers written in Go: all of them share one small machine, where memory is easier to spare than processor time. */
+export const goSettings = { GOGC: '300', GOMEMLIMIT: '1GiB' }
+
 const closed = new Set<string>()
 
 /** From now on nothing starts in the directory: a start that is still under way must not outrun the stop. */

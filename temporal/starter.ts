@@ -1,7 +1,7 @@
 import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client'
 import type { RemediationRequest } from '../domain/remediation.ts'
 import type { RemediateInput, SettleInput } from '../workflows/messages.ts'
-import { decideQueue, remediateWorkflow, searchAttributes, settleWorkflow, settleWorkflowId } from './names.ts'
+import { decideQueue, firstPhase, remediateWorkflow, searchAttributes, settleWorkflow, settleWorkflowId } from './names.ts'
 
 /** A lost decision worker is noticed after this long, and another takes the workflow over. */
 const workflowTaskTimeoutMs = 5_000
@@ -27,7 +27,7 @@ export async function startRemediation(client: Client, request: RemediationReque
         { key: searchAttributes.target, value: workload },
         { key: searchAttributes.action, value: action },
         { key: searchAttributes.severity, value: severity },
-        { key: searchAttributes.phase, value: 'accepted' },
+        { key: searchAttributes.phase, value: firstPhase },
         { key: searchAttributes.needsApproval, value: false },
       ],
     }),

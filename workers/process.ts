@@ -72,10 +72,13 @@ function forward(log: Logger, { level, message, meta }: LogEntry): void {
 
 const expected = ['Activity failed', 'No workflows registered']
 
+/** Worker and server share a network: packing their small messages costs more processor time than sending them. */
+const grpcCompression = { codec: 'none' } as const
+
 async function connect(options: NativeConnectionOptions, log: Logger, stopping: AbortSignal): Promise<NativeConnection | undefined> {
   for (let attempt = 1; !stopping.aborted; attempt++) {
     try {
-      return await NativeConnection.connect(options)
+      return await NativeConnection.connect({ ...options, grpcCompression })
     } catch (failure) {
       if (attempt % 10 === 1) log.warn({ err: failure, attempt }, 'Temporal does not answer; trying again every second')
       await new Promise((resolve) => setTimeout(resolve, connectRetryMs))

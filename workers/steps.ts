@@ -4,7 +4,8 @@ import { Counter, Histogram, type Registry } from '../adapters/metrics.ts'
 import { recordStep } from '../adapters/postgres/steps.ts'
 import type { StepHooks } from '../activities/interceptor.ts'
 
-const heartbeatEveryMs = 1_000
+/** Well within the 5 s after which a worker that says nothing is taken for lost. */
+const heartbeatEveryMs = 2_000
 
 /** What happens around every step: its ledger entry, its metrics, a log line when it fails. */
 export function stepHooks(db: Knex, log: Logger, registry: Registry): StepHooks {

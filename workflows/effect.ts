@@ -44,7 +44,7 @@ async function verifyUnlessCancelled(story: Story, digest: string): Promise<Seen
   watched.catch(() => undefined) // awaited below; until then a rejection is not unhandled
   try {
     for (let round = 0; round < roundLimit && !done; round++) {
-      await firstOf(watched, () => run.answered(['cancel'], timeoutMs + settleMs + handOverMs, 'wait for a cancel'))
+      await firstOf(watched, () => run.answer(['cancel']))
       const stopped = done ? undefined : await stopAsked(story, answerCheckMs)
       if (stopped) {
         scope.cancel()
@@ -60,7 +60,7 @@ async function verifyUnlessCancelled(story: Story, digest: string): Promise<Seen
   }
 }
 
-/** Ends the wait when the work is done first, so that no timer is left behind it. */
+/** Ends the wait when the work is done first. */
 async function firstOf(work: Promise<unknown>, wait: () => Promise<unknown>): Promise<void> {
   const waiting = new CancellationScope()
   const waited = waiting.run(wait)

@@ -22,6 +22,7 @@ export async function mutate(story: Story, permit: Permit, phase: EffectPhase): 
       stop = stopOf(attempted)
       if (!mayPass(attempted, phase)) break
       const { retryMs } = attempted
+      run.publishPhase()
       if (retryMs > 0) await sleep(Math.min(pauseOf(round, retryMs), Math.max(untilMs - Date.now(), 1)))
     }
   } catch (failure) {

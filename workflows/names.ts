@@ -1,4 +1,5 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common'
+import type { Phase } from '../domain/remediation.ts'
 
 /** The queue of workflows and of the steps that read, judge and record. */
 export const decideQueue = 'aegis-decide'
@@ -9,6 +10,9 @@ export const executeQueue = (cluster: string): string => `aegis-execute-${cluste
 export const remediateWorkflow = 'remediate'
 export const settleWorkflow = 'settle'
 export const settleWorkflowId = (remediationId: string): string => `settle/${remediationId}`
+
+/** Of a run from its start: the start says it, and the run need not. */
+export const firstPhase: Phase = 'planning'
 
 /** What operators filter by in the Temporal UI; registered when the namespace is set up. */
 export const searchAttributes = {

@@ -1,7 +1,7 @@
 import { condition, setCurrentDetails, setHandler, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow'
 import { isWaiting, newConversation, next, take, type AnswerKind, type AnswerMessage, type Reply } from '../domain/transition.ts'
 import type { Ending, Phase } from '../domain/remediation.ts'
-import { searchAttributes } from './names.ts'
+import { firstPhase, searchAttributes } from './names.ts'
 import { answerUpdate, approveSignal, cancelSignal, rejectSignal, resolveSignal, statusQuery, type RemediateInput, type RemediationStatus } from './messages.ts'
 
 /** One run's state and its conversation with the outside. Everything lives inside: no module state. */
@@ -11,6 +11,8 @@ export type Run = {
   firstRunId: string
   runId: string
   enter(phase: Phase, step: string): void
+  /** Before a wait: what a run rests in is what people search for; the moments in between are too short for that. */
+  publishPhase(): void
   setDigest(digest: string): void
   setDeadline(deadlineMs: number): void
   /** Milliseconds left until the deadline, never negative. */
@@ -18,13 +20,16 @@ export type Run = {
   take(kinds: readonly AnswerKind[]): AnswerMessage | undefined
   /** True when such an answer is there before the time is over. */
   answered(kinds: readonly AnswerKind[], timeoutMs: number, summary: string): Promise<boolean>
+  /** For a wait that something else ends: no timer is kept for it. */
+  answer(kinds: readonly AnswerKind[]): Promise<void>
   end(ending: Ending): void
 }
 
 export function startRun(input: RemediateInput): Run {
   let conversation = newConversation()
   let deadlineMs = Date.now()
-  const status: RemediationStatus = { phase: 'accepted', step: null, planDigest: null, ending: null }
+  const status: RemediationStatus = { phase: firstPhase, step: null, planDigest: null, ending: null }
+  let published: Phase = firstPhase
   const lines: string[] = []
 
   const hear = (message: unknown): Reply => {
@@ -37,6 +42,16 @@ export function startRun(input: RemediateInput): Run {
   setHandler(answerUpdate, (message) => hear(message))
   setHandler(statusQuery, () => ({ ...status }))
 
+  const publishPhase = () => {
+    const { phase } = status
+    if (phase === published) return
+    published = phase
+    upsertSearchAttributes([
+      { key: searchAttributes.phase, value: phase },
+      ...(phase === 'awaiting_approval' ? [{ key: searchAttributes.needsApproval, value: true }] : []),
+    ])
+  }
+
   const info = workflowInfo()
   return {
     id: input.id,
@@ -44,18 +59,12 @@ export function startRun(input: RemediateInput): Run {
     firstRunId: info.firstExecutionRunId,
     runId: info.runId,
     enter(phase, step) {
-      if (phase !== status.phase) {
-        const needsApproval = phase === 'awaiting_approval'
-        upsertSearchAttributes([
-          { key: searchAttributes.phase, value: phase },
-          ...(needsApproval ? [{ key: searchAttributes.needsApproval, value: true }] : []),
-        ])
-      }
       status.phase = phase
       status.step = step
       lines.push(`- ${step}`)
       setCurrentDetails(`**${phase}**\n\n${lines.slice(-20).join('\n')}`)
     },
+    publishPhase,
     setDigest: (digest) => void (status.planDigest = digest),
     setDeadline: (atMs) => void (deadlineMs = atMs),
     leftMs: () => Math.max(0, deadlineMs - Date.now()),
@@ -64,7 +73,14 @@ export function startRun(input: RemediateInput): Run {
       conversation = found.next
       return found.message
     },
-    answered: (wanted, timeoutMs, summary) => condition(() => isWaiting(conversation, wanted), Math.max(timeoutMs, 1), { summary }),
+    answered(wanted, timeoutMs, summary) {
+      publishPhase()
+      return condition(() => isWaiting(conversation, wanted), Math.max(timeoutMs, 1), { summary })
+    },
+    answer(wanted) {
+      publishPhase()
+      return condition(() => isWaiting(conversation, wanted))
+    },
     end(ending) {
       conversation = { ...conversation, stage: 'closed' }
       status.phase = 'closed'

@@ -1,4 +1,4 @@
-import { proxyActivities, proxyLocalActivities, type ActivityOptions } from '@temporalio/workflow'
+import { proxyActivities, proxyLocalActivities, TemporalFailure, type ActivityOptions } from '@temporalio/workflow'
 import type { DecisionSteps, ExecutionSteps } from '../activities/results.ts'
 
 type Each<Steps> = { [Name in keyof Steps]: (summary: string, withinMs: number, ...args: Args<Steps[Name]>) => Result<Steps[Name]> }
@@ -45,9 +45,19 @@ export function executionSteps(taskQueue: string): Each<ExecutionSteps> {
   return Object.fromEntries(executionNames.map((name) => [name, call(name)])) as never
 }
 
-/** The last step. It is retried until the record is stored: a run stays open rather than lose its ending. */
-export const { close } = proxyActivities<DecisionSteps>({
-  startToCloseTimeout: 10_000,
-  retry: { ...backoff, maximumInterval: 15_000 },
-  summary: 'write the terminal record',
-})
+const summary = 'write the terminal record'
+const { close: closeAtOnce } = proxyLocalActivities<DecisionSteps>({ startToCloseTimeout: 4_000, retry: { maximumAttempts: 1 }, summary })
+const { close: closeInTime } = proxyActivities<DecisionSteps>({ startToCloseTimeout: 10_000, retry: { ...backoff, maximumInterval: 15_000 }, summary })
+
+/**
+ * The last step: at once, inside the workflow task; with the database away as a step of its own, which
+ * is retried until the record is stored. A run stays open rather than lose its ending.
+ */
+export async function close(...input: Parameters<DecisionSteps['close']>): ReturnType<DecisionSteps['close']> {
+  try {
+    return await closeAtOnce(...input)
+  } catch (failure) {
+    if (!(failure instanceof TemporalFailure)) throw failure
+    return closeInTime(...input)
+  }
+}

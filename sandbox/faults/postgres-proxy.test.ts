@@ -63,6 +63,15 @@ test('a statement is told by its text, its values and its application, and cut b
   expect(done).toEqual(['select append($1)'])
 })
 
+test('a prepared statement is told by its text when only its name is sent', async () => {
+  const prepared = (id: string) => client.query({ name: 'insert-intent', text: 'insert into intent values ($1)', values: [id] })
+  await prepared('id-1')
+  const hit = proxy.once({ sql: /insert into intent/, values: [/^id-2$/], phase: 'before_send' }, () => 'cut')
+  await expect(prepared('id-2')).rejects.toThrow(/terminated/)
+  expect(await hit).toMatchObject({ sql: 'insert into intent values ($1)', values: ['id-2'] })
+  expect(done).toEqual(['insert-intent insert into intent values ($1)'])
+})
+
 test('a commit is told by what it commits, and cut once it is done', async () => {
   const hit = proxy.once({ commitOf: { sql: /insert into intent/, values: [/^id-2$/] }, phase: 'after_send' }, () => 'cut')
   for (const id of ['id-1', 'id-2']) {

@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import {
-  boundValues, isEncryptionRequest, messageReader, parsedSql, simpleQuerySql, startupParameters, type Message,
+  boundName, boundValues, isEncryptionRequest, messageReader, parsedStatement, simpleQuerySql, startupParameters, type Message,
 } from './postgres-wire.ts'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
 import { trapSet, withResolvers, type Act, type Phase, type Trap } from './traps.ts'
@@ -58,13 +58,14 @@ const says = (statement: Statement, { sql, values = [] }: Pick<StatementRule, 's
 function relay(traps: Traps, client: Socket, server: Socket): void {
   const read = messageReader({ startsWithout: 'type' })
   const answers = answersOf(client, server)
+  const prepared = new Map<string, string>()
   let application = ''
   let transaction: Statement[] | undefined
   let unit: Message[] = []
   let turn: Promise<void> = Promise.resolve()
 
   async function serve(messages: Message[]): Promise<void> {
-    const statement: Statement = { application, ...statementOf(messages), before: transaction ?? [] }
+    const statement: Statement = { application, ...statementOf(messages, prepared), before: transaction ?? [] }
     if (/^\s*begin/i.test(statement.sql)) transaction = []
     else if (/^\s*(commit|rollback)/i.test(statement.sql)) transaction = undefined
     else transaction?.push(statement)
@@ -96,9 +97,13 @@ function relay(traps: Traps, client: Socket, server: Socket): void {
   })
 }
 
-function statementOf(messages: Message[]): Pick<Statement, 'sql' | 'values'> {
+/** `prepared` keeps the text of named statements, by name, for the calls that no longer bring it along. */
+function statementOf(messages: Message[], prepared: Map<string, string>): Pick<Statement, 'sql' | 'values'> {
   const [query, parse, bind] = ['Q', 'P', 'B'].map((type) => messages.find((message) => message.type === type)?.payload)
-  const sql = query ? simpleQuerySql(query) : parse ? parsedSql(parse) : ''
+  if (query) return { sql: simpleQuerySql(query), values: [] }
+  const parsed = parse && parsedStatement(parse)
+  if (parsed) prepared.set(parsed.name, parsed.sql)
+  const sql = parsed?.sql ?? (bind && prepared.get(boundName(bind))) ?? ''
   return { sql, values: bind ? boundValues(bind) : [] }
 }
 

@@ -36,7 +36,14 @@ export function startupParameters(payload: Buffer): Record<string, string> {
 }
 
 export const simpleQuerySql = (payload: Buffer): string => cString(payload, 0).text
-export const parsedSql = (payload: Buffer): string => cString(payload, cString(payload, 0).next).text
+/** Of a Parse message. A statement with a name is sent once, and called by it afterwards. */
+export function parsedStatement(payload: Buffer): { name: string; sql: string } {
+  const name = cString(payload, 0)
+  return { name: name.text, sql: cString(payload, name.next).text }
+}
+
+/** The prepared statement that a Bind message calls; empty for the unnamed one. */
+export const boundName = (payload: Buffer): string => cString(payload, cString(payload, 0).next).text
 
 /** The values of a Bind message, as text; null and binary ones are of no use for telling statements apart. */
 export function boundValues(payload: Buffer): string[] {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { parse, parseAllDocuments, stringify } from 'yaml'
 import { checkout, programs } from '../setup/programs.mjs'
-import { markFor, tail } from '../processes.ts'
+import { goSettings, markFor, tail } from '../processes.ts'
 
 export type SandboxCluster = {
   name: string
@@ -61,7 +61,7 @@ async function createControlPlane({ directory, name, ports }: Omit<Options, 'nod
     ...['--kube-controller-manager-binary', at.kubeControllerManager, '--kube-scheduler-binary', at.kubeScheduler],
     ...['--kwok-controller-binary', at.kwok],
   ]
-  const env = { ...process.env, ...markFor(directory), KWOK_WORKDIR: directory }
+  const env = { ...process.env, ...goSettings, ...markFor(directory), KWOK_WORKDIR: directory }
   try {
     const { stderr } = await promisify(execFile)(at.kwokctl, args, { cwd: directory, env, timeout: createLimitMs })
     writeFileSync(log, stderr)

@@ -1,7 +1,7 @@
 import { Connection } from '@temporalio/client'
 import { join } from 'node:path'
 import { programs } from '../setup/programs.mjs'
-import { startServer, untilReady } from '../processes.ts'
+import { goSettings, startServer, untilReady } from '../processes.ts'
 
 export type TemporalServer = { address: string; uiUrl: string; pid: number }
 
@@ -34,6 +34,7 @@ export async function startTemporal({ directory, port, uiPort, dbFilename }: Opt
       ...(dbFilename ? ['--db-filename', dbFilename] : []),
     ],
     log: join(directory, 'logs/temporal.log'),
+    env: goSettings,
   })
   const address = `127.0.0.1:${port}`
   await untilReady('Temporal', server, () => answers(address), readyLimitMs)

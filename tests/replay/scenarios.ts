@@ -38,6 +38,7 @@ const ask = { proceed: 'ask' as const, decisionId: 'd1', answerTimeoutMs: 20_000
 const act = { proceed: 'act' as const, decisionId: 'd2', undoSame: false, summary }
 const final = (outcome: Outcome, reason: string) => ({ effect: 'none' as const, because: 'final' as const, ...ends(outcome, reason) })
 const away = ApplicationFailure.create({ message: 'the cluster does not answer', type: 'unavailable', nonRetryable: false, details: ['cluster_unreachable'] })
+const databaseAway = ApplicationFailure.create({ message: 'the database did not answer', type: 'unavailable', nonRetryable: false, details: ['database_down'] })
 const refusedForGood = ApplicationFailure.create({ message: 'the cluster says no', type: 'forbidden', nonRetryable: true, details: ['forbidden'] })
 const verified = (verdict: Verdict) => ({ verdict, evidence: summary, summary })
 const applied = { effect: 'applied' as const, summary }
@@ -61,7 +62,7 @@ export const wellGoing = (): { [Name in StepName]: Scripted<Name>[] } => ({
   rollback: [applied],
   fence: [{ fenced: 'not_sent', summary }],
   judgeLost: [ends('blocked', 'run_lost')],
-  close: [], // answers with the ending it is given
+  close: [], // answers with the ending it is given, after the failures it is told
 })
 
 const judging: StepName[] = ['detect', 'plan', 'preflight', 'evaluatePolicy']
@@ -103,6 +104,12 @@ export const scenarios: readonly Scenario[] = [
     steps: { executeAction: [{ effect: 'none', because: 'warrant', retryMs: 0, summary }, applied] },
     outcome: 'healed',
     asked: [...judging, ...acting, 'evaluatePolicy', 'issueWarrant', 'validateSignature', 'recordIntent', 'executeAction', 'verify', 'close'],
+  },
+  {
+    name: 'healed-with-the-record-stored-late',
+    steps: { close: [databaseAway] },
+    outcome: 'healed',
+    asked: [...judging, ...acting, 'verify', 'close', 'close'],
   },
   {
     name: 'healed-although-its-call-was-given-up',

@@ -81,7 +81,8 @@ function scriptedSteps(tellings: Map<string, Telling>): Steps {
     for (const outside of telling.scenario.outside ?? []) {
       if (attempt === 1 && outside.after === name && (outside.calls ?? 1) === calls) void happen(telling, outside)
     }
-    return name === 'close' ? { ending: input.ending, summary: '' } : answer(telling.scenario, name, calls)
+    if (name === 'close' && calls > (telling.scenario.steps?.close?.length ?? 0)) return { ending: input.ending, summary: '' }
+    return answer(telling.scenario, name, calls)
   }
   return Object.fromEntries(names.map((name) => [name, step(name)])) as unknown as Steps
 }
