@@ -84,7 +84,7 @@ describe('no attempt without permission', () => {
   })
 
   test('no intent at all', async () => {
-    expect(await beginAttempt(db.execution, await permitted(db))).toEqual({ go: false, because: 'stopped' })
+    expect(await beginAttempt(db.execution, await permitted(db))).toEqual({ go: false, because: 'no_intent' })
   })
 
   test('its room in the limits was given back', async () => {
