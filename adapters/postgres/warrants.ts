@@ -72,20 +72,3 @@ const entryBody = ({ warrantId, phase, planDigest, decisionId, keyId, issuedAt, 
   documentDigest: `sha256:${createHash('sha256').update(document).digest('hex')}`,
   signatureDigest: `sha256:${createHash('sha256').update(signature).digest('hex')}`,
 })
-
-export const loadWarrant = guarded((db: Knex, warrantId: string): Promise<WarrantRow | undefined> =>
-  first<WarrantRow>(
-    db,
-    `select warrant_id as "warrantId", id, phase, plan_digest as "planDigest", decision_id as "decisionId", key_id as "keyId",
-       issued_at as "issuedAt", expires_at as "expiresAt", nonce, document, signature
-     from ledger.warrant where warrant_id = :warrantId`,
-    { warrantId },
-  ),
-)
-
-/** The one clock that decides what has expired. */
-export const databaseNow = guarded(async (db: Knex): Promise<Date> => {
-  const row = await first<{ now: Date }>(db, 'select clock_timestamp() as now')
-  if (!row) throw new Error('the database gave no time')
-  return row.now
-})
