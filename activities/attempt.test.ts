@@ -50,8 +50,7 @@ function stage(told: Told) {
     store: {
       loadRequest: async () => ({ target: { cluster: told.cluster ?? 'main' } }),
       loadPlan: async () => ({ plan, digest }),
-      loadWarrant: async () => ({ document: row, signature: told.signature ?? 'good' }),
-      databaseNow: async () => new Date(told.nowMs ?? 1_000),
+      factsForExecution: async () => ({ plan: { plan, digest }, warrant: { document: row, signature: told.signature ?? 'good' }, now: new Date(told.nowMs ?? 1_000) }),
       loadIntent: async () => ('intent' in told ? told.intent && { id, phase: 'act', planDigest: digest, result: null, ...told.intent } : { id, phase: 'act', attempts: 0, result: null, planDigest: digest }),
       beginAttempt: async () => (done.push('begin'), take(told.begins, { go: true, wasSent: false })),
       settleIntent: async (_db: unknown, { result }: { result: string }) => (done.push(`settle ${result}`), { settled: true, result }),
@@ -133,10 +132,13 @@ describe('an attempt to act', () => {
     expect(await attempt(deps, acting)).toMatchObject({ effect: 'none' })
     expect(done).toEqual(['read', 'begin', 'send'])
   })
-  test('without a recorded intent nothing is sent', async () => {
-    const { deps, done } = stage({ intent: undefined })
+  test.each([
+    ['nothing is sent', pinned, ['read', 'begin']],
+    ['nothing is taken for done', applied, ['read']],
+  ])('without a recorded intent %s', async (_what, read, steps) => {
+    const { deps, done } = stage({ intent: undefined, reads: [read], begins: [{ go: false, because: 'no_intent' }] })
     expect(await attempt(deps, acting)).toMatchObject({ ending: { reason: 'no_intent' } })
-    expect(done).toEqual(['read'])
+    expect(done).toEqual(steps)
   })
 })
 

@@ -7,6 +7,7 @@ import type { ExecutionDeps } from './deps.ts'
 import { ended } from './ended.ts'
 import { permission, refusalMessage } from './permission.ts'
 import { refusals } from './record-intent.ts'
+import { endingWith } from './recording.ts'
 import type { AttemptInput, Attempted } from './results.ts'
 
 /** Status updates move resourceVersion all the time; each conflict starts the attempt over, this often. */
@@ -32,14 +33,11 @@ export async function attempt(deps: ExecutionDeps, input: AttemptInput): Promise
 async function attemptOnce(deps: ExecutionDeps, input: AttemptInput, plan: Plan): Promise<Attempted | 'conflict'> {
   const { db, store, cluster } = deps
   const { id, phase, digest: planDigest, warrantId, claimToken } = input
-  // The read comes first: whoever sees a pod gone by our call also sees that call's `sent`, which was committed before it.
   const read = await cluster.read(plan)
-  const intent = await store.loadIntent(db, id, phase)
-  if (!intent) return { effect: 'none', because: 'final', ...ended('blocked', 'no_intent', 'there is no record of this intent; nothing is sent without one') }
-
   const situation = actionRules[plan.action].situation(plan as never, phase, id, read)
-  const known = await settledBy(deps, input, plan, situation, intent.attempts > 0)
-  if (known) return known
+  // The undo writes its stamp even when the value is back; an act that finds its wish fulfilled was overtaken.
+  const wantsStamp = situation.is === 'wanted' && phase === 'undo'
+  if (situation.is !== 'ready' && !wantsStamp) return settledBy(deps, input, plan, situation)
 
   const begun = await store.beginAttempt(db, { id, phase, planDigest, warrantId, claimToken })
   if (!begun.go) return refusedAttempt(begun.because)
@@ -54,20 +52,22 @@ async function send({ cluster }: ExecutionDeps, { id, phase }: AttemptInput, pla
   return fenced === 'fenced' ? { sent: 'applied', resourceVersion: null } : { sent: 'other_object' }
 }
 
-/** What the read alone decides, before anything is sent. */
-async function settledBy(deps: ExecutionDeps, input: AttemptInput, plan: Plan, situation: Situation, maySent: boolean): Promise<Attempted | undefined> {
+/**
+ * What the read alone decides, before anything is sent. The intent is looked at after it: whoever sees a pod gone by
+ * our call also sees that call's `sent`, which was committed before it.
+ */
+async function settledBy(deps: ExecutionDeps, input: AttemptInput, plan: Plan, situation: Exclude<Situation, { is: 'ready' }>): Promise<Attempted> {
+  const intent = await deps.store.loadIntent(deps.db, input.id, input.phase)
+  if (!intent) return refusedAttempt('no_intent')
   switch (situation.is) {
-    case 'ready':
-      return undefined
     case 'done_by_us':
       return settle(deps, input, 'applied', 'the stamp on the target says that it is done')
     case 'gone':
-      return maySent && plan.action === 'restart_pod'
+      return intent.attempts > 0 && plan.action === 'restart_pod'
         ? settle(deps, input, 'presumed', 'the pod is gone, and our call may have done it')
         : overtaken(deps, input, 'the target is gone')
     case 'wanted':
-      // The undo writes its stamp all the same; an act that finds its wish fulfilled was overtaken.
-      return input.phase === 'undo' ? undefined : overtaken(deps, input, 'someone else made the same change')
+      return overtaken(deps, input, 'someone else made the same change')
     case 'changed':
       return overtaken(deps, input, situation.message)
     case 'stopped':
@@ -92,21 +92,25 @@ async function refusedByServer(deps: ExecutionDeps, input: AttemptInput, wasSent
   const { code, message, retryable, retryAfterMs } = result
   if (retryable && code === 'pdb_exhausted') return { effect: 'none', because: 'pdb', retryMs: retryAfterMs ?? 5_000, summary: message }
   if (retryable) throw new Failure('unavailable', code, message)
+  const refused: Attempted = { effect: 'none', because: 'final', ...ended('blocked', code, message) }
   // A clear refusal of the only call ever sent: nothing can land any more, and no fence is needed.
-  if (!wasSent) await deps.store.settleIntent(deps.db, { id: input.id, phase: input.phase, result: 'not_sent', detail: { code } })
-  return { effect: 'none', because: 'final', ...ended('blocked', code, message) }
+  return wasSent ? refused : settledAs(deps, input, 'not_sent', { code }, () => refused)
 }
 
-async function settle({ db, store }: ExecutionDeps, { id, phase }: AttemptInput, result: 'applied' | 'presumed', summary: string): Promise<Attempted> {
-  const settled = await store.settleIntent(db, { id, phase, result, detail: {} })
-  if (settled.result !== 'applied' && settled.result !== 'presumed') return { effect: 'none', because: 'final', ...refusals.stopped }
-  return { effect: settled.result, summary }
-}
+const settle = (deps: ExecutionDeps, input: AttemptInput, result: 'applied' | 'presumed', summary: string): Promise<Attempted> =>
+  settledAs(deps, input, result, {}, (stands) =>
+    stands === 'applied' || stands === 'presumed' ? { effect: stands, summary } : { effect: 'none', because: 'final', ...refusals.stopped },
+  )
 
-async function overtaken({ db, store }: ExecutionDeps, { id, phase }: AttemptInput, message: string): Promise<Attempted> {
-  await store.settleIntent(db, { id, phase, result: 'overtaken', detail: {} })
-  return { effect: 'none', because: 'final', ...ended('overtaken', 'target_changed', message) }
-}
+const overtaken = (deps: ExecutionDeps, input: AttemptInput, message: string): Promise<Attempted> =>
+  settledAs(deps, input, 'overtaken', {}, () => ({ effect: 'none', because: 'final', ...ended('overtaken', 'target_changed', message) }))
+
+/** The last word of an attempt. `attemptedOf` is told which result stands: it may be an earlier one. */
+const settledAs = ({ db, store }: ExecutionDeps, { id, phase }: AttemptInput, result: Result, detail: Record<string, unknown>, attemptedOf: (stands: Result) => Attempted) =>
+  endingWith<Settled, Attempted>((step) => store.settleIntent(db, { id, phase, result, detail }, step), (settled) => attemptedOf(settled.result))
+
+type Settled = Awaited<ReturnType<ExecutionDeps['store']['settleIntent']>>
+type Result = Settled['result']
 
 function refusedPermission(refused: keyof typeof refusalMessage): Attempted {
   if (refused === 'warrant_expired') return { effect: 'none', because: 'warrant', retryMs: 0, summary: refusalMessage[refused] }

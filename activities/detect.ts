@@ -1,17 +1,17 @@
 import type { Observation } from '../domain/actions/observation.ts'
-import { Failure } from '../domain/failure.ts'
 import type { RemediationRequest } from '../domain/remediation.ts'
 import { ended } from './ended.ts'
-import type { DecisionDeps, Store } from './deps.ts'
+import type { DecisionDeps } from './deps.ts'
 import type { DecisionSteps, Ends } from './results.ts'
 
 /** Binds the run to its request and looks whether there is still something to do. */
 export const detect =
   ({ db, store, clusters, settings }: DecisionDeps): DecisionSteps['detect'] =>
   async ({ id, firstRunId }) => {
-    const [bound, request] = await Promise.all([store.bindRun(db, id, firstRunId), store.loadRequest(db, id)])
-    if (bound !== 'bound' || !request) return { go: false, ending: null, summary: notOurs[bound === 'bound' ? 'missing' : bound] }
+    const run = await store.bindRun(db, id, firstRunId)
+    if (run.bound !== 'bound') return { go: false, ending: null, summary: notOurs[run.bound] }
 
+    const { request } = run
     const { target } = request
     const over = resolved(request)
     if (over) return { go: false, ...over }
@@ -38,11 +38,4 @@ const notOurs = {
   other_run: 'another run is bound to this request; this one ends without doing anything',
   closed: 'the remediation is closed; nothing is left to do',
   missing: 'there is no request with this id; a workflow without one does nothing',
-}
-
-/** The committed row. What a task says of itself proves nothing. */
-export async function loadRequest({ db, store }: Pick<DecisionDeps, 'db' | 'store'>, id: string): Promise<NonNullable<Awaited<ReturnType<Store['loadRequest']>>>> {
-  const request = await store.loadRequest(db, id)
-  if (!request) throw new Failure('missing', 'request_missing', `there is no accepted request \`${id}\``)
-  return request
 }

@@ -1,4 +1,3 @@
-import { Failure } from '../domain/failure.ts'
 import { decide, refusal } from '../domain/policy/decide.ts'
 import type { Decision } from '../domain/policy/decision.ts'
 import { policyInput, type Approval, type Facts, type PolicyInput } from '../domain/policy/input.ts'
@@ -6,8 +5,9 @@ import { capByMode, type Capped } from '../domain/policy/mode.ts'
 import type { Health, Plan } from '../domain/plan.ts'
 import type { RemediationRequest } from '../domain/remediation.ts'
 import type { DecisionDeps } from './deps.ts'
-import { loadRequest } from './detect.ts'
+import { loadPlanned } from './committed.ts'
 import { ended } from './ended.ts'
+import { endingWith } from './recording.ts'
 import type { DecisionSteps, Evaluated } from './results.ts'
 
 /** Windows a policy may count over, by the name it uses for them. */
@@ -18,12 +18,7 @@ export const evaluatePolicy =
   (deps: DecisionDeps): DecisionSteps['evaluatePolicy'] =>
   async ({ id, digest, answers }) => {
     const { db, store, settings } = deps
-    const [request, stored, approvals, at] = await Promise.all([
-      loadRequest(deps, id),
-      loadPlan(deps, id, digest),
-      loadApprovals(deps, id, digest, answers),
-      store.databaseNow(db),
-    ])
+    const [{ request, plan: stored, now: at }, approvals] = await Promise.all([loadPlanned(deps, id, digest), loadApprovals(deps, id, digest, answers)])
     const now = at.getTime()
     const input = await inputOf(deps, request, stored, approvals, now)
     const { decision, capped } = judge(deps, input, request.target.namespace)
@@ -31,16 +26,10 @@ export const evaluatePolicy =
     const decisionId = deps.freshId()
     const answerTimeoutMs = decision.obligations.approvalTtlMs ?? settings.approvalTimeoutMs
     const answerBy = capped.proceed === 'ask' ? new Date(now + answerTimeoutMs) : null
-    await store.saveDecision(db, { decisionId, id, planDigest: digest, input, decision, proceed: capped.proceed, answerBy })
-    if (capped.proceed === 'ask') await store.setPhase(db, id, 'awaiting_approval')
-    return answerOf(capped, decision, decisionId, answerTimeoutMs)
+    const row = { decisionId, id, planDigest: digest, input, decision, proceed: capped.proceed, answerBy }
+    const evaluated = answerOf(capped, decision, decisionId, answerTimeoutMs)
+    return endingWith((step) => store.saveDecision(db, row, step), () => evaluated)
   }
-
-export async function loadPlan({ db, store }: Pick<DecisionDeps, 'db' | 'store'>, id: string, digest: string) {
-  const stored = await store.loadPlan(db, id, digest)
-  if (!stored) throw new Failure('missing', 'plan_missing', `remediation \`${id}\` has no plan \`${digest}\``)
-  return stored
-}
 
 function judge({ policies, settings }: DecisionDeps, input: PolicyInput, namespace: string): { decision: Decision; capped: Capped } {
   const { snapshot, stale } = policies.current()
@@ -91,9 +80,8 @@ function historyFacts({ sinceLastActionMs, ...scopes }: History): Facts {
 
 /** Only committed approvals of this very plan count. */
 async function loadApprovals({ db, store }: DecisionDeps, id: string, digest: string, answers: string[]): Promise<Approval[]> {
-  const rows = await Promise.all(answers.map((answerId) => store.loadAnswer(db, answerId)))
+  const rows = await store.loadAnswers(db, answers)
   return rows
-    .filter((row) => row !== undefined)
     .filter((row) => row.id === id && row.kind === 'approve' && row.planDigest === digest)
     .map(({ principal, at }) => ({ principalId: principal.id, owner: principal.owner, roles: principal.roles, groups: [], at: Date.parse(at) }))
 }

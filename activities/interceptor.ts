@@ -3,35 +3,24 @@ import { ApplicationFailure, TemporalFailure } from '@temporalio/common'
 import type { ActivityExecuteInput, ActivityInboundCallsInterceptor } from '@temporalio/worker'
 import { Failure } from '../domain/failure.ts'
 import { toApplicationFailure } from './failures.ts'
+import { startRecording, type Recorder, type StepAttempt } from './recording.ts'
 
-/** One attempt of one step, as the ledger keeps it. */
-export type StepAttempt = {
-  id: string
-  step: string
-  /** Tells one call of a step from another of the same run, and one run from another. */
-  call: string
-  attempt: number
-  startedAt: Date
-  endedAt: Date
-  result: 'ok' | 'failed'
-  code: string | null
-  summary: string
-  facts: Record<string, unknown>
-}
+export type { StepAttempt } from './recording.ts'
 
 export type StepHooks = {
+  onEnd(attempt: StepAttempt): void
   record(attempt: StepAttempt): Promise<void>
   onFailure(attempt: StepAttempt, failure: unknown): void
   heartbeatEveryMs: number
 }
 
-/** Steps that write their own ledger entry, in the same transaction as what they record. */
+/** Steps whose own entry is the last of its stream. */
 const selfRecording = new Set(['close'])
 
 /**
- * Wraps every step: heartbeats while it runs, puts its attempt into the ledger and speaks Temporal's
- * words for failures. When the ledger cannot take the entry the attempt has failed, and is repeated:
- * every step is safe to repeat, and a record with holes proves nothing.
+ * Wraps every step: heartbeats while it runs, puts its attempt into the ledger (unless its last write
+ * has, see `endingWith`) and speaks Temporal's words for failures. When the ledger cannot take the entry
+ * the attempt has failed, and is repeated: every step is safe to repeat, and a record with holes proves nothing.
  */
 export function stepInterceptor(hooks: StepHooks): ActivityInboundCallsInterceptor {
   return {
@@ -39,12 +28,18 @@ export function stepInterceptor(hooks: StepHooks): ActivityInboundCallsIntercept
       const context = Context.current()
       const heart = setInterval(() => context.heartbeat(), hooks.heartbeatEveryMs)
       const startedAt = new Date()
+      const recorder: Recorder = { describe: (result) => describe(input, startedAt, result) }
+      startRecording(context, recorder)
       try {
         const result = await next(input)
-        await record(hooks, describe(input, startedAt, result))
+        const attempt = recorder.describe(result as object)
+        // Compared by identity: whatever else a step says after its last write is recorded, or refused as a second word.
+        if (recorder.recorded !== result) await record(hooks, attempt)
+        hooks.onEnd(attempt)
         return result
       } catch (failure) {
         const attempt = describeFailure(input, startedAt, failure)
+        hooks.onEnd(attempt)
         hooks.onFailure(attempt, failure)
         // The step's own failure matters more than a ledger that is away as well: it is retried either way.
         await record(hooks, attempt).catch(() => undefined)

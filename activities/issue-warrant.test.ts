@@ -6,18 +6,14 @@ import { issueWarrant } from './issue-warrant.ts'
 
 const input = { id: 'r1', cluster: 'main', digest: 'sha256:p', decisionId: 'd1', answers: ['a1'] }
 const allowing = { decisionId: 'd1', proceed: 'act', planDigest: 'sha256:p', decision: { validUntil: null } }
-const landed = { planDigest: 'sha256:p', result: 'applied', warrantId: 'w0' }
+const landed = { planDigest: 'sha256:p', result: 'applied', decisionId: 'd0' }
 
 function stage(told: { latest?: object; act?: object | undefined; saved?: string }) {
   const signed: string[] = []
   const deps = {
     db: {},
     store: {
-      loadPlan: async () => ({ plan: { target: { cluster: 'main' } } as Plan }),
-      latestDecision: async () => told.latest ?? allowing,
-      loadIntent: async () => told.act,
-      loadWarrant: async () => ({ decisionId: 'd0' }),
-      databaseNow: async () => new Date(5_000),
+      factsForWarrant: async () => ({ plan: { plan: { target: { cluster: 'main' } } as Plan }, latest: told.latest ?? allowing, act: told.act, now: new Date(5_000) }),
       saveWarrant: async () => told.saved ?? 'saved',
     },
     signer: { keyId: 'k1', sign: (text: string) => (signed.push(text), 'signature') },

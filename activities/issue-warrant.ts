@@ -1,7 +1,8 @@
 import { warrantLifeMs, warrantText, type Warrant } from '../domain/warrant.ts'
 import { Failure } from '../domain/failure.ts'
-import type { DecisionDeps } from './deps.ts'
-import { loadPlan } from './evaluate-policy.ts'
+import { planned } from './committed.ts'
+import type { DecisionDeps, Store } from './deps.ts'
+import { endingWith } from './recording.ts'
 import type { DecisionSteps } from './results.ts'
 
 /** Signs the permission for one phase of one plan. Only a recorded decision to act gives grounds for it. */
@@ -9,11 +10,9 @@ export const issueWarrant =
   (deps: DecisionDeps): DecisionSteps['issueWarrant'] =>
   async ({ id, digest, phase, decisionId, answers }) => {
     const { db, store, signer } = deps
-    const [{ plan }, grounds, now] = await Promise.all([
-      loadPlan(deps, id, digest),
-      phase === 'act' ? decisionToAct(deps, id, digest, decisionId) : decisionBehindAct(deps, id, digest),
-      store.databaseNow(db),
-    ])
+    const { plan: stored, now, latest, act } = await store.factsForWarrant(db, id, digest)
+    const { plan } = planned(id, digest, stored)
+    const grounds = phase === 'act' ? decisionToAct(latest, digest, decisionId) : decisionBehindAct(act, digest)
     if (grounds === undefined) throw new Failure('forbidden', 'no_decision', `no decision of \`${id}\` allows this plan`)
     const issuedAtMs = now.getTime()
     const warrant: Warrant = {
@@ -34,27 +33,27 @@ export const issueWarrant =
     const document = warrantText(warrant)
     const { warrantId, keyId, nonce } = warrant
     const signature = signer.sign(document)
-    const saved = await store.saveWarrant(db, {
+    const row = {
       warrantId, id, phase, planDigest: digest, decisionId: grounds.decisionId, keyId, nonce, document, signature,
       issuedAt: new Date(issuedAtMs), expiresAt: new Date(warrant.expiresAtMs),
+    }
+    return endingWith((step) => store.saveWarrant(db, row, step), (saved) => {
+      if (saved === 'closed') throw new Failure('conflict', 'closed', `remediation \`${id}\` is closed; it gets no warrant`)
+      return { warrantId, summary: `warrant \`${warrantId}\` for ${warrantLifeMs / 1000} s` }
     })
-    if (saved === 'closed') throw new Failure('conflict', 'closed', `remediation \`${id}\` is closed; it gets no warrant`)
-    return { warrantId, summary: `warrant \`${warrantId}\` for ${warrantLifeMs / 1000} s` }
   }
 
+type Facts = Awaited<ReturnType<Store['factsForWarrant']>>
 type Grounds = { decisionId: string; validUntilMs: number | null }
 
 /** The newest decision counts: what was allowed a minute ago may be denied by now. */
-async function decisionToAct({ db, store }: DecisionDeps, id: string, digest: string, decisionId: string): Promise<Grounds | undefined> {
-  const latest = await store.latestDecision(db, id)
+function decisionToAct(latest: Facts['latest'], digest: string, decisionId: string): Grounds | undefined {
   const allows = latest?.decisionId === decisionId && latest.proceed === 'act' && latest.planDigest === digest
   return allows ? { decisionId, validUntilMs: latest.decision['validUntil'] as number | null } : undefined
 }
 
 /** The undo was authorised with the act and asks no policy again: the grounds are those of the act's own warrant. */
-async function decisionBehindAct({ db, store }: DecisionDeps, id: string, digest: string): Promise<Grounds | undefined> {
-  const act = await store.loadIntent(db, id, 'act')
+function decisionBehindAct(act: Facts['act'], digest: string): Grounds | undefined {
   if (act?.planDigest !== digest || (act.result !== 'applied' && act.result !== 'presumed')) return undefined
-  const warrant = await store.loadWarrant(db, act.warrantId)
-  return warrant && { decisionId: warrant.decisionId, validUntilMs: null }
+  return { decisionId: act.decisionId, validUntilMs: null }
 }

@@ -15,7 +15,7 @@ export async function permission(
   { db, store, cluster, verify, sha256, allowedNamespaces }: ExecutionDeps,
   { id, digest, phase, warrantId }: { id: string; digest: string; phase: EffectPhase; warrantId: string },
 ): Promise<{ plan: Plan } | { refused: PermissionRefusal }> {
-  const [stored, row, now] = await Promise.all([store.loadPlan(db, id, digest), store.loadWarrant(db, warrantId), store.databaseNow(db)])
+  const { plan: stored, warrant: row, now } = await store.factsForExecution(db, id, digest, warrantId)
   if (!stored) return { refused: 'plan_unknown' }
   const { plan } = stored
   if (planDigest(plan, sha256) !== digest) return { refused: 'plan_altered' }

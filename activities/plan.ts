@@ -5,8 +5,10 @@ import type { ActionParameters } from '../domain/remediation.ts'
 import { boundedReplicas } from '../domain/rules/bounds.ts'
 import { ended } from './ended.ts'
 import type { DecisionDeps } from './deps.ts'
-import { faultGone, loadRequest, resolved } from './detect.ts'
-import type { DecisionSteps } from './results.ts'
+import { loadRequest } from './committed.ts'
+import { faultGone, resolved } from './detect.ts'
+import { endingWith } from './recording.ts'
+import type { DecisionSteps, Planned } from './results.ts'
 
 /** Pins every value from what is there now, and keeps the plan under its digest. */
 export const plan =
@@ -31,8 +33,9 @@ export const plan =
     }
     const digest = planDigest(planned, sha256)
     if (expected && digest !== expected) return overtakenOrBlocked(expected, 'the target was changed since the plan was approved')
-    await store.savePlan(db, { id, plan: planned, digest, baseline: observation.health, observedAt: new Date().toISOString() })
-    return { planned: true, digest, undo: planned.undo !== null, summary: describe(planned) }
+    const row = { id, plan: planned, digest, baseline: observation.health, observedAt: new Date().toISOString() }
+    const result: Planned = { planned: true, digest, undo: planned.undo !== null, summary: describe(planned) }
+    return endingWith((step) => store.savePlan(db, row, step), () => result)
   }
 
 const overtakenOrBlocked = (expected: string | null, message: string) => ({

@@ -2,7 +2,9 @@ import type { ExecutionDeps } from './deps.ts'
 import { planDigest } from '../domain/digest.ts'
 import { ended } from './ended.ts'
 import { Failure } from '../domain/failure.ts'
-import type { ExecutionSteps } from './results.ts'
+import type { Refusal } from '../domain/plan.ts'
+import { endingWith } from './recording.ts'
+import type { ExecutionSteps, Preflighted } from './results.ts'
 
 /** A disruption budget refills when pods become ready; the plan is judged anew after this long. */
 const budgetRetryMs = 5_000
@@ -16,8 +18,11 @@ export const preflight =
       throw new Failure('missing', 'plan_missing', `remediation \`${id}\` has no plan \`${digest}\``)
     }
     const { refusal, ...card } = await cluster.preflight(stored.plan, { allowedNamespaces, keyedDigest, remediationId: id })
-    await store.savePreflight(db, { id, digest, card, refusal })
-    if (!refusal) return { clear: true, summary: `${card.checks.length} checks passed` }
-    const retryMs = refusal.reason === 'pdb_exhausted' ? budgetRetryMs : null
-    return { clear: false, retryMs, ...ended(refusal.outcome, refusal.reason, refusal.message) }
+    const result = refusal ? refused(refusal) : ({ clear: true, summary: `${card.checks.length} checks passed` } as const)
+    return endingWith((step) => store.savePreflight(db, { id, digest, card, refusal }, step), () => result)
   }
+
+function refused({ outcome, reason, message }: Refusal): Preflighted {
+  const retryMs = reason === 'pdb_exhausted' ? budgetRetryMs : null
+  return { clear: false, retryMs, ...ended(outcome, reason, message) }
+}

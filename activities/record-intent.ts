@@ -1,7 +1,8 @@
 import type { ExecutionDeps } from './deps.ts'
 import { ended } from './ended.ts'
 import { permission, refusalMessage } from './permission.ts'
-import type { ExecutionSteps, Ends } from './results.ts'
+import { endingWith } from './recording.ts'
+import type { ExecutionSteps, Ends, Recorded } from './results.ts'
 
 /** Writes down what is about to happen. Without this row there is no call. */
 export const recordIntent =
@@ -10,15 +11,17 @@ export const recordIntent =
     const given = await permission(deps, input)
     if ('refused' in given) return { recorded: false, ...ended('blocked', given.refused, refusalMessage[given.refused]) }
     const { id, phase, digest: planDigest, warrantId, claimToken, runId } = input
-    const recorded = await deps.store.recordIntent(deps.db, { id, phase, planDigest, warrantId, claimToken, runId })
-    if (recorded === 'recorded' || recorded === 'known') {
-      if (phase === 'undo') await deps.store.setPhase(deps.db, id, 'undoing')
-      return { recorded: true, summary: `the ${phase} is on record` }
-    }
-    return { recorded: false, ...refusals[recorded] }
+    return endingWith<IntentRecorded, Recorded>(
+      (step) => deps.store.recordIntent(deps.db, { id, phase, planDigest, warrantId, claimToken, runId }, step),
+      (recorded) => {
+        if (recorded !== 'recorded' && recorded !== 'known') return { recorded: false, ...refusals[recorded] }
+        return { recorded: true, summary: `the ${phase} is on record` }
+      },
+    )
   }
 
-type Refusal = Exclude<Awaited<ReturnType<ExecutionDeps['store']['recordIntent']>>, 'recorded' | 'known'>
+type IntentRecorded = Awaited<ReturnType<ExecutionDeps['store']['recordIntent']>>
+type Refusal = Exclude<IntentRecorded, 'recorded' | 'known'> | 'no_intent'
 
 /** Why the database let no attempt begin, as an ending. */
 export const refusals: Record<Refusal, Ends> = {
@@ -31,5 +34,6 @@ export const refusals: Record<Refusal, Ends> = {
   other_digest: ended('blocked', 'other_plan', 'another plan of this remediation is on record already; it acts at most once'),
   limited: ended('limited', 'limit_reached', 'the room in the limits is no longer held'),
   deadline: ended('blocked', 'deadline', 'the deadline passed before anything was sent'),
+  no_intent: ended('blocked', 'no_intent', 'there is no record of this intent; nothing is sent without one'),
   stopped: ended('blocked', 'stopped', 'an earlier attempt was fenced or ended; nothing more is sent'),
 }

@@ -12,10 +12,9 @@ const sampleLimit = 1_000
 export const verify =
   ({ db, store, cluster, sleep, nowMs }: ExecutionDeps): ExecutionSteps['verify'] =>
   async ({ id, digest, startMs, settleMs, timeoutMs }) => {
-    const stored = await store.loadPlan(db, id, digest)
+    const stored = await store.beginVerifying(db, id, digest)
     if (!stored) throw new Failure('missing', 'plan_missing', `remediation \`${id}\` has no plan \`${digest}\``)
     const { plan, baseline } = stored
-    await store.setPhase(db, id, 'verifying')
 
     const samples: Sample[] = []
     for (;;) {

@@ -24,10 +24,10 @@ export function stepHooks(db: Knex, log: Logger, registry: Registry): StepHooks 
   })
   return {
     heartbeatEveryMs,
-    async record(attempt) {
-      seconds.observe({ step: attempt.step, result: attempt.result }, (attempt.endedAt.getTime() - attempt.startedAt.getTime()) / 1000)
-      await recordStep(db, attempt)
+    onEnd({ step, result, startedAt, endedAt }) {
+      seconds.observe({ step, result }, (endedAt.getTime() - startedAt.getTime()) / 1000)
     },
+    record: (attempt) => recordStep(db, attempt),
     onFailure(attempt, failure) {
       failures.inc({ step: attempt.step, code: attempt.code ?? 'unexpected' })
       log.warn({ err: failure, id: attempt.id, step: attempt.step, attempt: attempt.attempt, code: attempt.code }, 'step failed')

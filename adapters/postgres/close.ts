@@ -1,11 +1,12 @@
 import type { Knex } from 'knex'
-import type { Ending, Outcome, Principal, Verdict } from '../../domain/remediation.ts'
+import type { Ending, Principal } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
 import { turnHandoffsIntoRequests } from './handoffs.ts'
 import { unresolved } from './intents.ts'
-import { actorOf, appendEntry, appendParameters, appendSql, systemActor } from './ledger.ts'
+import { actorOf, appendEntry, systemActor } from './ledger.ts'
 import { lockRequest, underLock, type RequestRow } from './request-rows.ts'
 import { first, inTransaction, rows } from './sql.ts'
+import { write } from './write.ts'
 
 export type Closing = {
   id: string
@@ -26,15 +27,13 @@ export type Closing = {
  */
 export const closeRemediation = guarded((db: Knex, closing: Closing): Promise<{ closed: boolean; ending: Ending }> =>
   underLock(db, closing.id, async (trx, request) => {
-    const standing = await endingOf(trx, closing.id)
+    await rows(trx, 'select token from ledger.claim where holder = :id for update', { id: closing.id })
+    const { standing, mayLand, handedOff, ...effects } = await lookAtEnd(trx, closing.id)
     if (standing) return { closed: false, ending: standing }
     if (isForeign(request, closing)) return { closed: false, ending: closing.ending }
-    await rows(trx, 'select token from ledger.claim where holder = :id for update', { id: closing.id })
-    const mayLand = (await first(trx, `select id from ledger.intent where id = :id and ${unresolved} limit 1`, { id: closing.id })) !== undefined
-    const ending = mayLand ? unfenced(closing.ending) : borneOut(closing.ending, await effectsOf(trx, closing.id))
-    await writeTerminal(trx, { ...closing, ending })
-    await settle(trx, closing.id, ending, mayLand)
-    await turnHandoffsIntoRequests(trx, request, closing.newId)
+    const ending = mayLand ? unfenced(closing.ending) : borneOut(closing.ending, effects)
+    await writeTerminal(trx, { ...closing, ending }, mayLand)
+    if (handedOff) await turnHandoffsIntoRequests(trx, request, closing.newId)
     return { closed: true, ending }
   }),
 )
@@ -43,17 +42,32 @@ const isForeign = ({ first_run_id: bound }: RequestRow, { firstRunId }: Closing)
   firstRunId !== null && bound !== null && bound !== firstRunId
 
 type Effects = { acted: boolean; undone: boolean }
-
-async function effectsOf(trx: Knex, id: string): Promise<Effects> {
-  const landed = `result in ('applied', 'presumed')`
-  const row = await first<Effects>(
-    trx,
-    `select coalesce(bool_or(phase = 'act' and ${landed}), false) as acted, coalesce(bool_or(phase = 'undo' and ${landed}), false) as undone
-     from ledger.intent where id = :id`,
-    { id },
-  )
-  return row ?? { acted: false, undone: false }
+type End = Effects & {
+  standing: Ending | null
+  /** A call may have been sent whose outcome is not known. */
+  mayLand: boolean
+  /** There are hand-offs nobody has read. */
+  handedOff: boolean
 }
+
+/** Asked when the locks are held: attempts wait for the first, and hand-offs are left under the second. */
+async function lookAtEnd(trx: Knex, id: string): Promise<End> {
+  const end = await first<End>(trx, endSql, { id })
+  if (!end) throw new Error('looking at the end of a remediation gave no row')
+  return end
+}
+
+const landed = `result in ('applied', 'presumed')`
+
+const endSql = `
+  select i.*,
+    (select jsonb_build_object('outcome', outcome, 'reason', reason, 'message', message, 'verdict', verdict) from ledger.terminal where id = :id) as standing,
+    exists (select from ledger.handoff where into_id = :id and read_at is null) as "handedOff"
+  from (
+    select coalesce(bool_or(${unresolved}), false) as "mayLand", coalesce(bool_or(phase = 'act' and ${landed}), false) as acted,
+      coalesce(bool_or(phase = 'undo' and ${landed}), false) as undone
+    from ledger.intent where id = :id
+  ) i`
 
 /**
  * An ending may not deny an effect that is on record: a run that was reset finds its own change in the
@@ -72,41 +86,33 @@ function unfenced(wanted: Ending): Ending {
   return { outcome: 'needs_human', reason: 'unfenced', message, verdict: wanted.verdict }
 }
 
-type TerminalRow = { outcome: Outcome; reason: string; message: string; verdict: Verdict | null }
-
-export const endingOf = (db: Knex, id: string): Promise<Ending | undefined> =>
-  first<TerminalRow>(db, 'select outcome, reason, message, verdict from ledger.terminal where id = :id', { id })
-
-async function writeTerminal(trx: Knex, { id, ending, source, runId, facts }: Closing): Promise<void> {
-  const body = { ...ending, source, runId, facts }
-  const entry = { stream: id, stepKey: 'closed', kind: 'closed', actor: systemActor, body }
-  await rows(
-    trx,
-    `with new as (
-       insert into ledger.terminal (id, outcome, reason, message, verdict, source, run_id, facts)
-       values (:id, :outcome, :reason, :message, :verdict, :source, :runId, :facts) returning id
-     )
-     select e.seq from new, lateral ${appendSql} e`,
-    { id, ...ending, source, runId, facts: JSON.stringify(facts), ...appendParameters(entry) },
-  )
+async function writeTerminal(trx: Knex, { id, ending, source, runId, facts }: Closing, mayLand: boolean): Promise<void> {
+  const state = ending.outcome === 'needs_human' ? 'kept' : 'free'
+  await write(trx, {
+    changes: endedSql,
+    of: 'new',
+    parameters: { id, ...ending, source, runId, facts: JSON.stringify(facts), state, mayLand },
+    entry: { stream: id, stepKey: 'closed', kind: 'closed', actor: systemActor, body: { ...ending, source, runId, facts } },
+    step: undefined, // the last entry of its stream
+  })
 }
 
-/** A reservation without an effect is given back; one with an effect holds its room until the window is over. */
-async function settle(trx: Knex, id: string, { outcome }: Ending, mayLand: boolean): Promise<void> {
-  await rows(
-    trx,
-    `with claims as (
-       update ledger.claim set state = :state, holder = case when :state = 'kept' then holder end,
-         action = case when :state = 'kept' then action end, since = now()
-       where holder = :id
-     ), room as (
-       update ledger.reservation set released_at = clock_timestamp()
-       where id = :id and effect_at is null and released_at is null and not :mayLand
-     )
-     update ledger.request set phase = 'closed' where id = :id`,
-    { id, state: outcome === 'needs_human' ? 'kept' : 'free', mayLand },
-  )
-}
+// A reservation without an effect is given back; one with an effect holds its room until the window is over. The phase
+// comes after the row that it needs, which is why it is taken from there.
+const endedSql = `
+  new as (
+    insert into ledger.terminal (id, outcome, reason, message, verdict, source, run_id, facts)
+    values (:id, :outcome, :reason, :message, :verdict, :source, :runId, :facts) returning id
+  ), claims as (
+    update ledger.claim set state = :state, holder = case when :state = 'kept' then holder end,
+      action = case when :state = 'kept' then action end, since = now()
+    where holder = :id
+  ), room as (
+    update ledger.reservation set released_at = clock_timestamp()
+    where id = :id and effect_at is null and released_at is null and not :mayLand
+  ), ended as (
+    update ledger.request r set phase = 'closed' from new where r.id = new.id
+  )`
 
 export type ClaimRef = { cluster: string; namespace: string; kind: string; name: string }
 

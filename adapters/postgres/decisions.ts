@@ -2,8 +2,11 @@ import type { Knex } from 'knex'
 import { canonicalJson } from '../../domain/canonical.ts'
 import type { ActionName, WorkloadRef } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
-import { appendParameters, appendSql, systemActor } from './ledger.ts'
-import { first, iso, isoOrNull, rows } from './sql.ts'
+import { systemActor } from './ledger.ts'
+import { setPhase } from './requests.ts'
+import { first, inTransaction, iso, isoOrNull, rows } from './sql.ts'
+import type { StepOf } from './steps.ts'
+import { write } from './write.ts'
 
 /** What the policy engine answered, whole; these fields must be there so that it can be repeated. */
 export type DecisionRecord = { effect: string; code: string; snapshot: string; now: number; tzdata: string }
@@ -31,21 +34,33 @@ export type StoredDecision = {
   decidedAt: string
 }
 
-/** Row and ledger entry hold the decision with its full input: it can be repeated from either. */
-export const saveDecision = guarded(async (db: Knex, row: DecisionRow): Promise<void> => {
+/**
+ * Row and ledger entry hold the decision with its full input: it can be repeated from either. One that asks
+ * people opens the door for their answers.
+ */
+export const saveDecision = guarded(async (db: Knex, row: DecisionRow, step?: StepOf<void>): Promise<void> => {
+  if (row.proceed !== 'ask') return insertDecision(db, row, step)
+  await inTransaction(db, async (trx) => {
+    await setPhase(trx, row.id, 'awaiting_approval') // first, for the remediation's lock comes before its stream's
+    await insertDecision(trx, row, step)
+  })
+})
+
+async function insertDecision(db: Knex, row: DecisionRow, step?: StepOf<void>): Promise<void> {
   const { decisionId, id, planDigest, proceed, answerBy } = row
   const body = { decisionId, planDigest, proceed, answerBy: isoOrNull(answerBy), input: row.input, decision: row.decision }
-  const entry = { stream: id, stepKey: `decision/${decisionId}`, kind: 'decision', actor: systemActor, body }
-  await rows(
-    db,
-    `with new as (
-       insert into ledger.decision (decision_id, id, plan_digest, input, decision, proceed, answer_by)
-       values (:decisionId, :id, :planDigest, :input, :decision, :proceed, :answerBy) on conflict do nothing returning id
-     )
-     select e.seq from new, lateral ${appendSql} e`,
-    { decisionId, id, planDigest, proceed, answerBy, input: canonicalJson(row.input), decision: canonicalJson(row.decision), ...appendParameters(entry) },
-  )
-})
+  await write(db, {
+    changes: `
+      new as (
+        insert into ledger.decision (decision_id, id, plan_digest, input, decision, proceed, answer_by)
+        values (:decisionId, :id, :planDigest, :input, :decision, :proceed, :answerBy) on conflict do nothing returning id
+      )`,
+    of: 'new',
+    parameters: { decisionId, id, planDigest, proceed, answerBy, input: canonicalJson(row.input), decision: canonicalJson(row.decision) },
+    entry: { stream: id, stepKey: `decision/${decisionId}`, kind: 'decision', actor: systemActor, body },
+    step: step?.(),
+  })
+}
 
 type StoredRow = {
   decision_id: string
@@ -98,8 +113,7 @@ export const historyCounts = guarded(async (db: Knex, { workload, action }: Scop
   const counted = await rows<CountRow>(db, historySql, { cluster, namespace, kind, name, action, windowsMs: [...windowsMs] })
   const pick = (part: 'workload' | 'namespace' | 'action'): HistoryCount[] =>
     counted.map((row) => ({ windowMs: row.window_ms, effects: row[part], bad: row[`${part}_bad`] }))
-  const since = await first<{ since_ms: number | null }>(db, sinceSql, { cluster, namespace, kind, name })
-  return { workload: pick('workload'), namespace: pick('namespace'), action: pick('action'), sinceLastActionMs: since?.since_ms ?? null }
+  return { workload: pick('workload'), namespace: pick('namespace'), action: pick('action'), sinceLastActionMs: counted[0]?.since_ms ?? null }
 })
 
 const historySql = `
@@ -109,16 +123,15 @@ const historySql = `
     from ledger.intent i left join ledger.terminal t using (id)
     where i.cluster = :cluster and i.namespace = :namespace and i.phase = 'act' and i.result in ('applied', 'presumed')
       and i.settled_at > now() - (select max(w) from unnest(:windowsMs::bigint[]) w) * interval '1 ms'
+  ), last as (
+    select (extract(epoch from clock_timestamp() - max(settled_at)) * 1000)::float8 as since_ms from ledger.intent
+    where cluster = :cluster and namespace = :namespace and workload_kind = :kind and workload_name = :name
+      and phase = 'act' and result in ('applied', 'presumed')
   )
-  select w.ms::float8 as window_ms,
+  select w.ms::float8 as window_ms, (select since_ms from last),
     count(*) filter (where here)::integer as workload, count(*) filter (where here and bad)::integer as workload_bad,
     count(recent.settled_at)::integer as namespace, count(*) filter (where bad)::integer as namespace_bad,
     count(*) filter (where action = :action)::integer as action, count(*) filter (where action = :action and bad)::integer as action_bad
   from unnest(:windowsMs::bigint[]) with ordinality w(ms, place)
   left join recent on recent.settled_at > now() - w.ms * interval '1 ms'
   group by w.ms, w.place order by w.place`
-
-const sinceSql = `
-  select (extract(epoch from clock_timestamp() - max(settled_at)) * 1000)::float8 as since_ms from ledger.intent
-  where cluster = :cluster and namespace = :namespace and workload_kind = :kind and workload_name = :name
-    and phase = 'act' and result in ('applied', 'presumed')`

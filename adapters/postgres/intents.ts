@@ -2,10 +2,13 @@ import type { Knex } from 'knex'
 import type { ActionName, EffectPhase } from '../../domain/remediation.ts'
 import { Failure } from '../../domain/failure.ts'
 import { guarded } from './failures.ts'
-import { appendEntry, appendParameters, appendSql, systemActor } from './ledger.ts'
+import { appendEntry, systemActor } from './ledger.ts'
 import { permission, type AttemptKey, type IntentRefusal } from './permission.ts'
 import { underLock, underLockWithFreeze } from './request-rows.ts'
+import { setPhase } from './requests.ts'
 import { first, iso, isoOrNull, rows } from './sql.ts'
+import type { StepOf } from './steps.ts'
+import { write } from './write.ts'
 
 export type { AttemptKey, IntentRefusal } from './permission.ts'
 
@@ -31,34 +34,42 @@ export type Intent = {
   settledAt: string | null
 }
 
+export type IntentRecorded = 'recorded' | 'known' | IntentRefusal
+
 /** Written before the first call; a retry, or a reissued warrant for the same plan, finds it again. */
-export const recordIntent = guarded((db: Knex, intent: AttemptKey & { runId: string }): Promise<'recorded' | 'known' | IntentRefusal> =>
+export const recordIntent = guarded((db: Knex, intent: AttemptKey & { runId: string }, step?: StepOf<IntentRecorded>): Promise<IntentRecorded> =>
   underLockWithFreeze(db, intent.id, async (trx, request) => {
     const checked = await permission(trx, request, intent)
     if (checked.refusal) return checked.refusal
+    if (intent.phase === 'undo') await setPhase(trx, intent.id, 'undoing')
     if (checked.state !== null) {
       await rows(trx, rebindSql, intent)
       return 'known'
     }
     const { id, phase, planDigest, warrantId, claimToken, runId } = intent
     const body = { phase, planDigest, warrantId, claim: claimToken, runId }
-    const entry = { stream: id, stepKey: `intent/${phase}`, kind: 'intent', actor: systemActor, body }
-    await rows(trx, insertSql, { ...intent, action: request.action, ...appendParameters(entry) })
+    await write(trx, {
+      changes: insertSql,
+      of: 'new',
+      parameters: { ...intent, action: request.action },
+      entry: { stream: id, stepKey: `intent/${phase}`, kind: 'intent', actor: systemActor, body },
+      step: step?.('recorded'),
+    })
     return 'recorded'
   }),
 )
 
 const insertSql = `
-  with new as (
+  new as (
     insert into ledger.intent (id, phase, plan_digest, warrant_id, claim_token, run_id, action, cluster, namespace, workload_kind, workload_name)
     select :id, :phase, :planDigest, :warrantId, :claimToken, :runId, :action, cluster, namespace, kind, name
     from ledger.claim where holder = :id and token = :claimToken returning id
-  )
-  select e.seq from new, lateral ${appendSql} e`
+  )`
 
 const rebindSql = `update ledger.intent set warrant_id = :warrantId, claim_token = :claimToken where id = :id and phase = :phase and state <> 'settled'`
 
-export type Begun = { go: true; wasSent: boolean } | { go: false; because: IntentRefusal }
+/** `no_intent`: nothing may be sent that is not on record. */
+export type Begun = { go: true; wasSent: boolean } | { go: false; because: IntentRefusal | 'no_intent' }
 
 /**
  * The last word before the call. Checks everything by database time, marks the intent `sent` and
@@ -67,32 +78,40 @@ export type Begun = { go: true; wasSent: boolean } | { go: false; because: Inten
 export const beginAttempt = guarded((db: Knex, attempt: AttemptKey): Promise<Begun> =>
   underLockWithFreeze(db, attempt.id, async (trx, request): Promise<Begun> => {
     const { refusal, state, attempts } = await permission(trx, request, attempt)
+    if (state === null) return { go: false, because: 'no_intent' }
     if (refusal) return { go: false, because: refusal }
     if (state !== 'recorded' && state !== 'sent') return { go: false, because: 'stopped' }
     const { id, phase, warrantId } = attempt
-    const entry = {
-      stream: id,
-      stepKey: `attempt/${phase}/${attempts + 1}`,
-      kind: 'attempt',
-      actor: systemActor,
-      body: { phase, attempt: attempts + 1, warrantId },
-    }
-    await rows(trx, sentSql, { id, phase, ...appendParameters(entry) })
+    await write(trx, {
+      changes: sentSql,
+      of: 'sent',
+      parameters: { id, phase },
+      entry: {
+        stream: id,
+        stepKey: `attempt/${phase}/${attempts + 1}`,
+        kind: 'attempt',
+        actor: systemActor,
+        body: { phase, attempt: attempts + 1, warrantId },
+      },
+      step: undefined,
+    })
     return { go: true, wasSent: attempts > 0 }
   }),
 )
 
 const sentSql = `
-  with sent as (
+  sent as (
     update ledger.intent set state = 'sent', sent_at = clock_timestamp(), attempts = attempts + 1 where id = :id and phase = :phase returning id
-  )
-  select e.seq from sent, lateral ${appendSql} e`
+  )`
 
 export type Settlement = { id: string; phase: EffectPhase; result: IntentResult; detail: Record<string, unknown> }
 
+export type Settled = { settled: boolean; result: IntentResult }
+
 /** First writer wins; `settled: false` gives the result that stands instead. */
-export const settleIntent = guarded((db: Knex, { id, phase, result, detail }: Settlement): Promise<{ settled: boolean; result: IntentResult }> =>
-  underLock(db, id, async (trx) => {
+export const settleIntent = guarded((db: Knex, settlement: Settlement, step?: StepOf<Settled>): Promise<Settled> =>
+  underLock(db, settlement.id, async (trx) => {
+    const { id, phase, result, detail } = settlement
     const intent = await first<{ result: IntentResult | null; attempts: number }>(
       trx,
       'select result, attempts from ledger.intent where id = :id and phase = :phase',
@@ -100,9 +119,14 @@ export const settleIntent = guarded((db: Knex, { id, phase, result, detail }: Se
     )
     if (!intent) throw new Failure('missing', 'intent_missing', `remediation \`${id}\` has no intent to ${phase}`)
     if (intent.result !== null) return { settled: intent.result === result, result: intent.result }
-    const entry = { stream: id, stepKey: `settled/${phase}`, kind: 'settled', actor: systemActor, body: { phase, result, detail, attempts: intent.attempts } }
-    await rows(trx, settleSql, { id, phase, result, detail: JSON.stringify(detail), room: roomAfter(result, intent.attempts), ...appendParameters(entry) })
-    return { settled: true, result }
+    const settled = { settled: true, result }
+    await write(trx, {
+      changes: settleSql,
+      parameters: { id, phase, result, detail: JSON.stringify(detail), room: roomAfter(result, intent.attempts) },
+      entry: { stream: id, stepKey: `settled/${phase}`, kind: 'settled', actor: systemActor, body: { phase, result, detail, attempts: intent.attempts } },
+      step: step?.(settled),
+    })
+    return settled
   }),
 )
 
@@ -112,15 +136,14 @@ const roomAfter = (result: IntentResult, attempts: number): 'used' | 'free' =>
 
 // The effect's time is not after this, so counting from here holds the room a little longer, never shorter.
 const settleSql = `
-  with settled as (
+  settled as (
     update ledger.intent set state = 'settled', result = :result, detail = :detail::jsonb, settled_at = clock_timestamp()
     where id = :id and phase = :phase
   ), room as (
     update ledger.reservation set effect_at = case when :room = 'used' then clock_timestamp() end,
       released_at = case when :room = 'free' then clock_timestamp() end
     where id = :id and phase = :phase and released_at is null
-  )
-  select e.seq from ${appendSql} e`
+  )`
 
 /** From here on no attempt may send. False: there is no intent, or it is settled already. */
 export const markFencing = guarded((db: Knex, id: string, phase: EffectPhase): Promise<boolean> =>

@@ -34,18 +34,23 @@ const contentLimitBytes = entryLimitBytes - 1_024
 
 /**
  * The call that appends, to be placed in any statement (`appendSql`), with its parameters. Content is
- * redacted here once more, so that no caller can forget it.
+ * redacted here once more, so that no caller can forget it. `prefix` tells two calls of one statement apart.
  */
-export function appendParameters({ stream, stepKey, kind, actor, body, about }: NewEntry): Record<string, string | null> {
-  const texts = { l_actor: contentText(actor), l_body: contentText(body), l_about: about ? contentText(about) : null }
-  const bytes = Buffer.byteLength(texts.l_body) + Buffer.byteLength(texts.l_actor) + Buffer.byteLength(texts.l_about ?? '')
+export function appendParameters({ stream, stepKey, kind, actor, body, about }: NewEntry, prefix = 'l'): Record<string, string | null> {
+  const texts = { actor: contentText(actor), body: contentText(body), about: about ? contentText(about) : null }
+  const bytes = Buffer.byteLength(texts.body) + Buffer.byteLength(texts.actor) + Buffer.byteLength(texts.about ?? '')
   if (bytes > contentLimitBytes) {
     throw new Failure('invalid', 'entry_too_large', `the ledger entry \`${stepKey}\` holds ${bytes} bytes of at most ${contentLimitBytes}: shorten it`)
   }
-  return { l_stream: stream, l_key: stepKey, l_kind: kind, ...texts }
+  const parameters = { stream, key: stepKey, kind, ...texts }
+  return Object.fromEntries(Object.entries(parameters).map(([name, value]) => [`${prefix}_${name}`, value]))
 }
 
-export const appendSql = 'ledger.append(:l_stream::text, :l_key::text, :l_kind::text, :l_about::text, :l_actor::text, :l_body::text)'
+/** `stream`: for a call that has to come after something else, an expression that needs it. */
+export const appendCall = (prefix: string, stream = `:${prefix}_stream::text`): string =>
+  `ledger.append(${stream}, ${['key', 'kind', 'about', 'actor', 'body'].map((name) => `:${prefix}_${name}::text`).join(', ')})`
+
+export const appendSql = appendCall('l')
 
 const contentText = (content: object): string => canonicalJson(redact(content, () => '[redacted]'))
 

@@ -3,8 +3,10 @@ import type { Knex } from 'knex'
 import { canonicalJson } from '../../domain/canonical.ts'
 import type { Health, Plan, PreflightCard, Refusal } from '../../domain/plan.ts'
 import { guarded } from './failures.ts'
-import { appendParameters, appendSql, systemActor } from './ledger.ts'
-import { first, iso, rows } from './sql.ts'
+import { systemActor } from './ledger.ts'
+import { first, iso } from './sql.ts'
+import type { StepOf } from './steps.ts'
+import { write } from './write.ts'
 
 export type PlanRow = { id: string; plan: Plan; digest: string; baseline: Health; observedAt: string }
 export type StoredPlan = Omit<PlanRow, 'id'>
@@ -15,29 +17,45 @@ export type StoredPreflight = Omit<PreflightRow, 'id'> & { at: string }
  * Kept once per digest. A plan that comes out the same again brings its newer baseline, for policy and
  * verdict go by the health just before acting; once an intent is recorded the baseline stands.
  */
-export const savePlan = guarded(async (db: Knex, { id, plan, digest, baseline, observedAt }: PlanRow): Promise<void> => {
-  const entry = { stream: id, stepKey: `plan/${digest}`, kind: 'planned', actor: systemActor, body: { digest, plan, baseline, observedAt } }
-  await rows(
-    db,
-    `with new as (
-       insert into ledger.plan (id, digest, plan, baseline, observed_at) values (:id, :digest, :plan, :baseline, :observedAt)
-       on conflict do nothing returning id
-     ), newer as (
-       update ledger.plan p set baseline = :baseline, observed_at = :observedAt
-       where p.id = :id and p.digest = :digest and not exists (select from new) and not exists (select from ledger.intent i where i.id = p.id)
-     )
-     select e.seq from new, lateral ${appendSql} e`,
-    { id, digest, plan: canonicalJson(plan), baseline: JSON.stringify(baseline), observedAt, ...appendParameters(entry) },
-  )
+export const savePlan = guarded(async (db: Knex, { id, plan, digest, baseline, observedAt }: PlanRow, step?: StepOf<void>): Promise<void> => {
+  await write(db, {
+    changes: `
+      new as (
+        insert into ledger.plan (id, digest, plan, baseline, observed_at) values (:id, :digest, :plan, :baseline, :observedAt)
+        on conflict do nothing returning id
+      ), newer as (
+        update ledger.plan p set baseline = :baseline, observed_at = :observedAt
+        where p.id = :id and p.digest = :digest and not exists (select from new) and not exists (select from ledger.intent i where i.id = p.id)
+      )`,
+    of: 'new',
+    parameters: { id, digest, plan: canonicalJson(plan), baseline: JSON.stringify(baseline), observedAt },
+    entry: { stream: id, stepKey: `plan/${digest}`, kind: 'planned', actor: systemActor, body: { digest, plan, baseline, observedAt } },
+    step: step?.(),
+  })
 })
 
-type StoredPlanRow = { digest: string; plan: string; baseline: Health; observed_at: Date }
+export type StoredPlanRow = { digest: string; plan: string; baseline: Health; observed_at: Date }
 
 export const loadPlan = guarded(async (db: Knex, id: string, digest: string): Promise<StoredPlan | undefined> => {
   const row = await first<StoredPlanRow>(
     db,
     'select digest, plan, baseline, observed_at from ledger.plan where id = :id and digest = :digest',
     { id, digest },
+  )
+  return row && toStoredPlan(row)
+})
+
+/** Reads the plan, and says that its effect is being verified. */
+export const beginVerifying = guarded(async (db: Knex, id: string, digest: string): Promise<StoredPlan | undefined> => {
+  const row = await first<StoredPlanRow>(
+    db,
+    `with stored as (
+       select digest, plan, baseline, observed_at from ledger.plan where id = :id and digest = :digest
+     ), standing as (
+       update ledger.request set phase = :phase where id = :id and phase not in ('closed', :phase) and exists (select from stored)
+     )
+     select * from stored`,
+    { id, digest, phase: 'verifying' },
   )
   return row && toStoredPlan(row)
 })
@@ -50,18 +68,19 @@ export const toStoredPlan = ({ digest, plan, baseline, observed_at: observedAt }
 })
 
 /** What the execution side found before acting; the same card again is the same row. */
-export const savePreflight = guarded(async (db: Knex, { id, digest, card, refusal }: PreflightRow): Promise<void> => {
+export const savePreflight = guarded(async (db: Knex, { id, digest, card, refusal }: PreflightRow, step?: StepOf<void>): Promise<void> => {
   const cardDigest = createHash('sha256').update(canonicalJson({ card, refusal })).digest('hex')
-  const entry = { stream: id, stepKey: `preflight/${digest}/${cardDigest}`, kind: 'preflight', actor: systemActor, body: { digest, card, refusal } }
-  await rows(
-    db,
-    `with new as (
-       insert into ledger.preflight (id, digest, card_digest, card, refusal) values (:id, :digest, :cardDigest, :card, :refusal)
-       on conflict do nothing returning id
-     )
-     select e.seq from new, lateral ${appendSql} e`,
-    { id, digest, cardDigest, card: JSON.stringify(card), refusal: refusal && JSON.stringify(refusal), ...appendParameters(entry) },
-  )
+  await write(db, {
+    changes: `
+      new as (
+        insert into ledger.preflight (id, digest, card_digest, card, refusal) values (:id, :digest, :cardDigest, :card, :refusal)
+        on conflict do nothing returning id
+      )`,
+    of: 'new',
+    parameters: { id, digest, cardDigest, card: JSON.stringify(card), refusal: refusal && JSON.stringify(refusal) },
+    entry: { stream: id, stepKey: `preflight/${digest}/${cardDigest}`, kind: 'preflight', actor: systemActor, body: { digest, card, refusal } },
+    step: step?.(),
+  })
 })
 
 /** The newest card of this plan. */

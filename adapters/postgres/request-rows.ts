@@ -131,23 +131,22 @@ export async function lockRequest(trx: Knex, id: string): Promise<RequestRow> {
 
 const lockSql = 'select * from ledger.request where id = :id for no key update'
 
-function present(id: string, row: RequestRow | undefined): RequestRow {
+export function present<Row>(id: string, row: Row | undefined): Row {
   if (!row) throw new Failure('missing', 'remediation_missing', `there is no remediation \`${id}\``)
-  return row
-}
-
-/**
- * The same, and holds off freezes until the transaction ends: whoever sets one waits for those who have
- * looked already. What is looked at comes in a later statement, so that it sees what was waited for.
- */
-export async function lockWithFreeze(trx: Knex, id: string): Promise<RequestRow | undefined> {
-  const row = await first<RequestRow>(trx, lockSql, { id })
-  await first(trx, `select pg_advisory_xact_lock_shared(${freezeLock})`)
   return row
 }
 
 /** Every check for a freeze holds this lock shared, and setting one takes it whole. */
 export const freezeLock = `hashtextextended('ledger.freeze', 0)`
+
+/**
+ * The same, and behind it holds off freezes until the transaction ends: whoever sets one waits for those who
+ * have looked already. What is looked at comes in a later statement, so that it sees what was waited for.
+ */
+export const lockWithFreeze = (trx: Knex, id: string): Promise<RequestRow | undefined> => first<RequestRow>(trx, lockWithFreezeSql, { id })
+
+const lockWithFreezeSql = `
+  with locked as materialized (${lockSql}) select locked.*, pg_advisory_xact_lock_shared(${freezeLock}) from locked`
 
 /** Work under the remediation's lock. */
 export const underLock = <Result>(db: Knex, id: string, work: (trx: Knex, request: RequestRow) => Promise<Result>): Promise<Result> =>

@@ -65,20 +65,22 @@ export const inFlightCounts = guarded(async (db: Knex): Promise<Map<string, numb
   return new Map(found.map(({ cluster, count }) => [cluster, count]))
 })
 
+export type Bound = { bound: 'bound'; request: StoredRequest } | { bound: 'other_run' | 'closed' | 'missing' }
+
 /** The first workflow run to come is the remediation's; any other has no business with it. */
-export const bindRun = guarded(async (db: Knex, id: string, firstRunId: string): Promise<'bound' | 'other_run' | 'closed' | 'missing'> => {
-  const row = await first<{ phase: Phase; first_run_id: string | null }>(
+export const bindRun = guarded(async (db: Knex, id: string, firstRunId: string): Promise<Bound> => {
+  const row = await first<RequestRow>(
     db,
     `update ledger.request set
        first_run_id = case when phase = 'closed' then first_run_id else coalesce(first_run_id, :firstRunId) end,
        started_at = coalesce(started_at, now()),
        phase = case when phase = 'accepted' then 'planning' else phase end
-     where id = :id returning phase, first_run_id`,
+     where id = :id returning *`,
     { id, firstRunId },
   )
-  if (!row) return 'missing'
-  if (row.phase === 'closed') return 'closed'
-  return row.first_run_id === firstRunId ? 'bound' : 'other_run'
+  if (!row) return { bound: 'missing' }
+  if (row.phase === 'closed') return { bound: 'closed' }
+  return row.first_run_id === firstRunId ? { bound: 'bound', request: toStoredRequest(row) } : { bound: 'other_run' }
 })
 
 export const loadRequest = guarded(async (db: Knex, id: string): Promise<StoredRequest | undefined> => {

@@ -3,9 +3,11 @@ import { admit, type ConcurrencyRule, type LimitEntry, type LimitRule } from '..
 import type { ActionName, EffectPhase, WorkloadRef } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
 import { coveringFreeze } from './freeze.ts'
-import { appendParameters, appendSql, systemActor } from './ledger.ts'
+import { systemActor } from './ledger.ts'
 import { freezeLock, underLock } from './request-rows.ts'
 import { first, rows } from './sql.ts'
+import type { StepOf } from './steps.ts'
+import { write } from './write.ts'
 
 export type Reservation = {
   id: string
@@ -32,7 +34,7 @@ type ClaimRow = { token: number; state: 'free' | 'held' | 'kept'; holder: string
  * Takes the claim on the workload and room in every limit, or nothing. Safe to repeat. A run that finds
  * the claim held for the same action leaves a hand-off, which the holder's close turns into a request.
  */
-export const reserve = guarded((db: Knex, wanted: Reservation): Promise<Reserved> =>
+export const reserve = guarded((db: Knex, wanted: Reservation, step?: StepOf<Reserved>): Promise<Reserved> =>
   underLock(db, wanted.id, async (trx, request): Promise<Reserved> => {
     if (request.phase === 'closed') return { reserved: false, because: 'closed' }
     const claim = await lockClaim(trx, wanted.workload)
@@ -41,7 +43,7 @@ export const reserve = guarded((db: Knex, wanted: Reservation): Promise<Reserved
     const rules = rulesFor(wanted)
     await lockRoom(trx, rules)
     const room = await lookAtRoom(trx, wanted, rules)
-    return room.refusal ?? { reserved: true, claimToken: await take(trx, wanted, rules, claim.token + 1) }
+    return room.refusal ?? take(trx, wanted, rules, claim.token + 1, step)
   }),
 )
 
@@ -160,23 +162,22 @@ const logSql = `
   select r.amount, (extract(epoch from r.effect_at) * 1000)::float8 as effect_ms, (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms
   from ledger.reservation r where r.key = :key and (${pending} or ${inWindow(':windowMs::bigint')}) order by r.effect_at nulls last limit :limit`
 
-async function take(trx: Knex, wanted: Reservation, { limits }: Rules, claimToken: number): Promise<number> {
+async function take(trx: Knex, wanted: Reservation, { limits }: Rules, claimToken: number, step?: StepOf<Reserved>): Promise<Reserved> {
   const { id, workload, action } = wanted
   const { cluster, namespace, kind, name } = workload
   const slots = limits.flatMap((rule) => rule.phases.map((phase) => ({ phase, key: rule.key, window_ms: rule.windowMs })))
-  const entry = {
-    stream: id,
-    stepKey: `reserved/${claimToken}`,
-    kind: 'reserved',
-    actor: systemActor,
-    body: { claim: claimToken, workload, slots },
-  }
-  await rows(trx, takeSql, { id, cluster, namespace, kind, name, action, claimToken, slots: JSON.stringify(slots), ...appendParameters(entry) })
-  return claimToken
+  const reserved: Reserved = { reserved: true, claimToken }
+  await write(trx, {
+    changes: takeSql,
+    parameters: { id, cluster, namespace, kind, name, action, claimToken, slots: JSON.stringify(slots) },
+    entry: { stream: id, stepKey: `reserved/${claimToken}`, kind: 'reserved', actor: systemActor, body: { claim: claimToken, workload, slots } },
+    step: step?.(reserved),
+  })
+  return reserved
 }
 
 const takeSql = `
-  with claimed as (
+  claimed as (
     update ledger.claim set state = 'held', holder = :id, action = :action, token = :claimToken, since = now()
     where cluster = :cluster and namespace = :namespace and kind = :kind and name = :name
   ), acting as (
@@ -184,5 +185,4 @@ const takeSql = `
   ), reserved as (
     insert into ledger.reservation (id, phase, key, window_ms)
     select :id, s.phase, s.key, s.window_ms from jsonb_to_recordset(:slots::jsonb) as s(phase text, key text, window_ms bigint)
-  )
-  select e.seq from ${appendSql} e`
+  )`

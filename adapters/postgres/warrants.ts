@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { Knex } from 'knex'
 import { Failure } from '../../domain/failure.ts'
-import type { EffectPhase } from '../../domain/remediation.ts'
+import type { EffectPhase, Phase } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
-import { appendEntry, systemActor } from './ledger.ts'
-import { underLock } from './request-rows.ts'
+import { systemActor } from './ledger.ts'
+import { present } from './request-rows.ts'
 import { first, iso } from './sql.ts'
+import type { StepOf } from './steps.ts'
+import { write } from './write.ts'
 
 export type WarrantRow = {
   warrantId: string
@@ -22,24 +24,40 @@ export type WarrantRow = {
   signature: string
 }
 
-const insertSql = `
-  insert into ledger.warrant (warrant_id, id, phase, plan_digest, decision_id, key_id, issued_at, expires_at, nonce, document, signature)
-  values (:warrantId, :id, :phase, :planDigest, :decisionId, :keyId, :issuedAt, :expiresAt, :nonce, :document, :signature)
-  on conflict do nothing returning warrant_id`
+type Saved = 'saved' | 'known' | 'closed'
 
 /** A warrant nobody stored is worth nothing, and none is stored for a remediation that is closed. */
-export const saveWarrant = guarded((db: Knex, row: WarrantRow): Promise<'saved' | 'known' | 'closed'> =>
-  underLock(db, row.id, async (trx, request) => {
-    if (request.phase === 'closed') return 'closed'
-    if (await first(trx, insertSql, row)) {
-      await appendEntry(trx, { stream: row.id, stepKey: `warrant/${row.warrantId}`, kind: 'warrant', actor: systemActor, body: entryBody(row) })
-      return 'saved'
-    }
-    const standing = await loadWarrant(trx, row.warrantId)
-    if (standing?.document === row.document) return 'known'
-    throw new Failure('conflict', 'warrant_reused', 'this warrant id or nonce was used for another warrant: issue a new one')
-  }),
-)
+export const saveWarrant = guarded(async (db: Knex, row: WarrantRow, step?: StepOf<Saved>): Promise<Saved> => {
+  const saved = await write(db, {
+    changes: insertSql,
+    of: 'new',
+    parameters: row,
+    entry: { stream: row.id, stepKey: `warrant/${row.warrantId}`, kind: 'warrant', actor: systemActor, body: entryBody(row) },
+    step: step?.('saved'),
+    stepNeedsRow: true,
+  })
+  return saved ? 'saved' : whyNot(db, row)
+})
+
+// Under the remediation's lock: the locked row is its newest version, so a close that was waited for is seen.
+const insertSql = `
+  standing as materialized (
+    select phase from ledger.request where id = :id for no key update
+  ), new as (
+    insert into ledger.warrant (warrant_id, id, phase, plan_digest, decision_id, key_id, issued_at, expires_at, nonce, document, signature)
+    select :warrantId::uuid, :id::uuid, :phase, :planDigest, :decisionId::uuid, :keyId, :issuedAt::timestamptz, :expiresAt::timestamptz, :nonce, :document, :signature
+    from standing where standing.phase <> 'closed' on conflict do nothing returning warrant_id
+  )`
+
+/** Closed is for ever, and a warrant that stands never changes: both may be looked at afterwards. */
+async function whyNot(db: Knex, { id, warrantId, document }: WarrantRow): Promise<Exclude<Saved, 'saved'>> {
+  const sql = `
+    select r.phase, w.document from ledger.request r left join ledger.warrant w on w.warrant_id = :warrantId where r.id = :id`
+  const { phase, document: standing } = present(id, await first<{ phase: Phase; document: string | null }>(db, sql, { id, warrantId }))
+  if (phase === 'closed') return 'closed'
+  if (standing === document) return 'known'
+  throw new Failure('conflict', 'warrant_reused', 'this warrant id or nonce was used for another warrant: issue a new one')
+}
 
 /** The signature itself opens doors until it expires; its digest proves which one was meant. */
 const entryBody = ({ warrantId, phase, planDigest, decisionId, keyId, issuedAt, expiresAt, nonce, document, signature }: WarrantRow) => ({
@@ -53,21 +71,4 @@ const entryBody = ({ warrantId, phase, planDigest, decisionId, keyId, issuedAt, 
   nonce,
   documentDigest: `sha256:${createHash('sha256').update(document).digest('hex')}`,
   signatureDigest: `sha256:${createHash('sha256').update(signature).digest('hex')}`,
-})
-
-export const loadWarrant = guarded((db: Knex, warrantId: string): Promise<WarrantRow | undefined> =>
-  first<WarrantRow>(
-    db,
-    `select warrant_id as "warrantId", id, phase, plan_digest as "planDigest", decision_id as "decisionId", key_id as "keyId",
-       issued_at as "issuedAt", expires_at as "expiresAt", nonce, document, signature
-     from ledger.warrant where warrant_id = :warrantId`,
-    { warrantId },
-  ),
-)
-
-/** The one clock that decides what has expired. */
-export const databaseNow = guarded(async (db: Knex): Promise<Date> => {
-  const row = await first<{ now: Date }>(db, 'select clock_timestamp() as now')
-  if (!row) throw new Error('the database gave no time')
-  return row.now
 })

@@ -46,8 +46,8 @@ export const calls = {
   'kubernetes read': after({ sql: /ledger\.append/, values: [/^step\/recordIntent\//], ...atOnce }, kubernetes({ method: 'GET' })),
   'postgres beginAttempt': commit(/update ledger\.intent set state = 'sent'/, /^act$/),
   'kubernetes mutate': kubernetes({ effective: true }),
+  'postgres settleIntent(statement)': statement(/update ledger\.intent set state = 'settled'/, /^act$/),
   'postgres settleIntent': commit(/update ledger\.intent set state = 'settled'/, /^act$/),
-  'postgres recordStep(executeAction)': statement(/ledger\.append/, /^step\/executeAction\//),
   'temporal complete(executeAction)': completion(/"effect":"(applied|presumed)"/),
   'kubernetes health': after({ sql: /update ledger\.request set phase/, values: [/^verifying$/], ...atOnce }, kubernetes({ method: 'GET' })),
 } satisfies Record<string, CallOf>
@@ -57,8 +57,8 @@ export const undoCalls = {
   'postgres recordIntent(undo)': commit(/insert into ledger\.intent/, /^undo$/),
   'postgres beginAttempt(undo)': commit(/update ledger\.intent set state = 'sent'/, /^undo$/),
   'kubernetes mutate(undo)': after({ sql: /insert into ledger\.intent/, values: [/^undo$/], ...atOnce }, kubernetes({ effective: true })),
+  'postgres settleIntent(undo, statement)': statement(/update ledger\.intent set state = 'settled'/, /^undo$/),
   'postgres settleIntent(undo)': commit(/update ledger\.intent set state = 'settled'/, /^undo$/),
-  'postgres recordStep(rollback)': statement(/ledger\.append/, /^step\/rollback\//),
 } satisfies Record<string, CallOf>
 
 export type CallName = keyof typeof calls | keyof typeof undoCalls

@@ -8,7 +8,7 @@ import { savePlan } from '../../../adapters/postgres/plans.ts'
 import { acceptRequest, bindRun, setPhase, type RequestDraft } from '../../../adapters/postgres/requests.ts'
 import { reserve, type Reservation } from '../../../adapters/postgres/reserve.ts'
 import { createLoginRoles, databaseRoles, loginName, type DatabaseRole } from '../../../adapters/postgres/roles.ts'
-import { databaseNow, saveWarrant } from '../../../adapters/postgres/warrants.ts'
+import { saveWarrant, type WarrantRow } from '../../../adapters/postgres/warrants.ts'
 import type { Plan } from '../../../domain/plan.ts'
 import type { EffectPhase, Principal, WorkloadRef } from '../../../domain/remediation.ts'
 import { uuidv7 } from '../../../domain/uuid.ts'
@@ -119,12 +119,18 @@ export type Permitted = { id: string; phase: EffectPhase; planDigest: string; wa
 
 export async function warranted(db: TestDatabase, of: { id: string; decisionId: string }, phase: EffectPhase, lifeMs = 60_000): Promise<string> {
   const warrantId = randomUUID()
-  const issuedAt = await databaseNow(db.decision)
+  const issuedAt = (await db.decision.raw('select clock_timestamp() as now')).rows[0].now as Date
   await saveWarrant(db.decision, {
     ...{ warrantId, id: of.id, phase, planDigest: digest, decisionId: of.decisionId, keyId: 'k1', issuedAt },
     ...{ expiresAt: new Date(issuedAt.getTime() + lifeMs), nonce: randomUUID(), document: `{"warrantId":"${warrantId}"}`, signature: 'c2ln' },
   })
   return warrantId
+}
+
+export async function storedWarrant(db: TestDatabase, warrantId: string): Promise<WarrantRow> {
+  const columns = `warrant_id as "warrantId", id, phase, plan_digest as "planDigest", decision_id as "decisionId", key_id as "keyId",
+    issued_at as "issuedAt", expires_at as "expiresAt", nonce, document, signature`
+  return (await db.reader.raw(`select ${columns} from ledger.warrant where warrant_id = ?`, [warrantId])).rows[0]
 }
 
 /** Decided, reserved and warranted: what `recordIntent` needs. */

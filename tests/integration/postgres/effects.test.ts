@@ -6,8 +6,8 @@ import { historyCounts } from '../../../adapters/postgres/decisions.ts'
 import { liftFreeze, setFreeze } from '../../../adapters/postgres/freeze.ts'
 import { beginAttempt, loadIntent, markFencing, recordIntent, settleIntent, unresolvedIntents, type IntentRefusal } from '../../../adapters/postgres/intents.ts'
 import { readStream } from '../../../adapters/postgres/ledger.ts'
-import { loadWarrant, saveWarrant } from '../../../adapters/postgres/warrants.ts'
-import { bob, freshId, openDatabase, permitted, recorded, times, warranted, type Permitted, type TestDatabase } from './database.ts'
+import { saveWarrant } from '../../../adapters/postgres/warrants.ts'
+import { bob, freshId, openDatabase, permitted, recorded, storedWarrant, times, warranted, type Permitted, type TestDatabase } from './database.ts'
 
 let db: TestDatabase
 beforeAll(async () => (db = await openDatabase()))
@@ -84,7 +84,7 @@ describe('no attempt without permission', () => {
   })
 
   test('no intent at all', async () => {
-    expect(await beginAttempt(db.execution, await permitted(db))).toEqual({ go: false, because: 'stopped' })
+    expect(await beginAttempt(db.execution, await permitted(db))).toEqual({ go: false, because: 'no_intent' })
   })
 
   test('its room in the limits was given back', async () => {
@@ -180,8 +180,7 @@ test('a result without an intent is refused', async () => {
 
 test('a warrant is stored once, under its own words', async () => {
   const given = await permitted(db)
-  const row = await loadWarrant(db.execution, given.warrantId)
-  if (!row) throw new Error('the warrant is gone')
+  const row = await storedWarrant(db, given.warrantId)
   expect(await saveWarrant(db.decision, row)).toBe('known')
   await expect(saveWarrant(db.decision, { ...row, document: '{}' })).rejects.toMatchObject({ code: 'warrant_reused' })
   await expect(saveWarrant(db.decision, { ...row, warrantId: randomUUID(), document: '{}' })).rejects.toMatchObject({ code: 'warrant_reused' })

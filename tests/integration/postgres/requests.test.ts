@@ -166,11 +166,12 @@ describe('starting', () => {
 
   test('the first run is bound, also when asked twice at once; any other is not', async () => {
     const { request } = await acceptRequest(db.api, draftOf({ principal: alice }))
-    expect(await Promise.all(times(10, () => bindRun(db.decision, request.id, 'first')))).toEqual(times(10, () => 'bound'))
-    expect(await bindRun(db.decision, request.id, 'second')).toBe('other_run')
+    const bound = await Promise.all(times(10, () => bindRun(db.decision, request.id, 'first')))
+    expect(bound).toMatchObject(times(10, () => ({ bound: 'bound', request: { id: request.id, phase: 'planning' } })))
+    expect(await bindRun(db.decision, request.id, 'second')).toEqual({ bound: 'other_run' })
     await close(request.id, 'healed')
-    expect(await bindRun(db.decision, request.id, 'first')).toBe('closed')
-    expect(await bindRun(db.decision, freshId(), 'first')).toBe('missing')
+    expect(await bindRun(db.decision, request.id, 'first')).toEqual({ bound: 'closed' })
+    expect(await bindRun(db.decision, freshId(), 'first')).toEqual({ bound: 'missing' })
   })
 
 const inFlight = async () => [...(await inFlightCounts(db.decision)).values()].reduce((sum, count) => sum + count, 0)

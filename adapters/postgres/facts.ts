@@ -1,0 +1,76 @@
+import type { Knex } from 'knex'
+import type { DecisionRecord, Proceed } from './decisions.ts'
+import { guarded } from './failures.ts'
+import type { IntentResult } from './intents.ts'
+import { toStoredPlan, type StoredPlan, type StoredPlanRow } from './plans.ts'
+import { toStoredRequest, type RequestRow, type StoredRequest } from './request-rows.ts'
+import { first } from './sql.ts'
+
+/** What a step has to know, in one statement. `now` is the one clock that decides what has expired. */
+type Known = { now: Date; plan: StoredPlan | undefined }
+
+type PlanPart = { [Column in keyof StoredPlanRow]: StoredPlanRow[Column] | null }
+const planColumns = 'p.digest, p.plan, p.baseline, p.observed_at'
+const planOf = (row: PlanPart): StoredPlan | undefined => (row.plan === null ? undefined : toStoredPlan(row as StoredPlanRow))
+
+/** Undefined: there is no such request. */
+export const factsForDecision = guarded(async (db: Knex, id: string, digest: string): Promise<(Known & { request: StoredRequest }) | undefined> => {
+  const row = await first<RequestRow & PlanPart & { now: Date }>(
+    db,
+    `select r.*, ${planColumns}, clock_timestamp() as now
+     from ledger.request r left join ledger.plan p on p.id = r.id and p.digest = :digest where r.id = :id`,
+    { id, digest },
+  )
+  return row && { request: toStoredRequest(row), plan: planOf(row), now: row.now }
+})
+
+export type FactsForWarrant = Known & {
+  /** The newest decision, whatever it is about. */
+  latest: { decisionId: string; planDigest: string; proceed: Proceed; decision: DecisionRecord & Record<string, unknown> } | undefined
+  /** The act on record, and the decision behind the warrant it is bound to. */
+  act: { planDigest: string; result: IntentResult | null; decisionId: string } | undefined
+}
+
+type WarrantFactsRow = PlanPart & { now: Date; latest_id: string | null; latest_digest: string; proceed: Proceed; decision: string } & {
+  act_digest: string | null
+  result: IntentResult | null
+  act_decision: string
+}
+
+export const factsForWarrant = guarded(async (db: Knex, id: string, digest: string): Promise<FactsForWarrant> => {
+  const row = await first<WarrantFactsRow>(db, warrantFactsSql, { id, digest })
+  if (!row) throw new Error('looking for the grounds of a warrant gave no row')
+  return {
+    now: row.now,
+    plan: planOf(row),
+    latest: row.latest_id === null ? undefined : { decisionId: row.latest_id, planDigest: row.latest_digest, proceed: row.proceed, decision: JSON.parse(row.decision) as DecisionRecord & Record<string, unknown> },
+    act: row.act_digest === null ? undefined : { planDigest: row.act_digest, result: row.result, decisionId: row.act_decision },
+  }
+})
+
+const warrantFactsSql = `
+  select clock_timestamp() as now, ${planColumns},
+    d.decision_id as latest_id, d.plan_digest as latest_digest, d.proceed, d.decision,
+    i.plan_digest as act_digest, i.result, w.decision_id as act_decision
+  from (select :id::uuid as id) r
+  left join ledger.plan p on p.id = r.id and p.digest = :digest
+  left join lateral (
+    select decision_id, plan_digest, proceed, decision from ledger.decision where id = r.id order by ordinal desc limit 1
+  ) d on true
+  left join ledger.intent i on i.id = r.id and i.phase = 'act'
+  left join ledger.warrant w on w.warrant_id = i.warrant_id`
+
+export type FactsForExecution = Known & { warrant: { document: string; signature: string } | undefined }
+
+export const factsForExecution = guarded(async (db: Knex, id: string, digest: string, warrantId: string): Promise<FactsForExecution> => {
+  const row = await first<PlanPart & { now: Date; document: string | null; signature: string }>(
+    db,
+    `select clock_timestamp() as now, ${planColumns}, w.document, w.signature
+     from (select :id::uuid as id) r
+     left join ledger.plan p on p.id = r.id and p.digest = :digest
+     left join ledger.warrant w on w.warrant_id = :warrantId`,
+    { id, digest, warrantId },
+  )
+  if (!row) throw new Error('looking for a permission gave no row')
+  return { now: row.now, plan: planOf(row), warrant: row.document === null ? undefined : { document: row.document, signature: row.signature } }
+})
