@@ -44,13 +44,15 @@ test('without a kubeconfig and outside a pod it says what is missing', () => {
 })
 
 describe('against a server', () => {
-  const seen: { url?: string; agent?: string; token?: string; type?: string }[] = []
+  const seen: { url?: string; agent?: string; token?: string; type?: string; body?: string }[] = []
   let server: Server
   let answer: (path: string) => { status: number; body: string; headers?: Record<string, string>; stall?: boolean }
 
   beforeAll(async () => {
     server = createServer((request, response) => {
       seen.push({ url: request.url!, agent: request.headers['user-agent']!, token: request.headers.authorization!, type: request.headers['content-type']! })
+      const entry = seen.at(-1)!
+      request.on('data', (chunk: Buffer) => void (entry.body = `${entry.body ?? ''}${chunk.toString()}`))
       const { status, body, headers = {}, stall } = answer(request.url ?? '')
       response.writeHead(status, headers)
       response.write(body)
@@ -63,11 +65,13 @@ describe('against a server', () => {
     server.close()
   })
 
-  const local = (token: string, name = 'local.yaml') => {
-    const { port } = server.address() as AddressInfo
+  const portOf = () => (server.address() as AddressInfo).port
+  const plain = () => ({ server: `http://127.0.0.1:${portOf()}`, 'insecure-skip-tls-verify': true })
+
+  const local = (token: string, name = 'local.yaml', cluster: object = plain()) => {
     return kubeconfig(name, JSON.stringify({
       apiVersion: 'v1', kind: 'Config', 'current-context': 'c',
-      clusters: [{ name: 'c', cluster: { server: `http://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true } }],
+      clusters: [{ name: 'c', cluster }],
       users: [{ name: 'u', user: { token } }],
       contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
     }))
@@ -75,9 +79,41 @@ describe('against a server', () => {
 
   test('every call says who we are, and an answer is an answer whatever its status', async () => {
     answer = () => ({ status: 429, body: '{"reason":"TooManyRequests"}', headers: { 'retry-after': '2' } })
-    const given = await connect(local('t1')).request({ method: 'PATCH', path: '/x', body: {}, contentType: 'application/json-patch+json', query: { dryRun: 'All', limit: undefined } })
+    const given = await connect(local('t1')).request({ method: 'PATCH', path: '/x', body: { name: 'Zoë' }, contentType: 'application/json-patch+json', query: { dryRun: 'All', limit: undefined } })
     expect(given).toEqual({ status: 429, body: { reason: 'TooManyRequests' }, retryAfterMs: 2_000 })
-    expect(seen.at(-1)).toEqual({ url: '/x?dryRun=All', agent: 'aegis-executor/1', token: 'Bearer t1', type: 'application/json-patch+json' })
+    expect(seen.at(-1)).toEqual({ url: '/x?dryRun=All', agent: 'aegis-executor/1', token: 'Bearer t1', type: 'application/json-patch+json', body: '{"name":"Zoë"}' })
+  })
+
+  test('an API server below a path, as behind Rancher, is asked there', async () => {
+    answer = () => ({ status: 200, body: '{}' })
+    const path = local('t1', 'below.yaml', { ...plain(), server: `${plain().server}/k8s/clusters/c-1/` })
+    await connect(path).request({ method: 'GET', path: '/api/v1/pods', query: { labelSelector: 'app in (a,b)' } })
+    expect(seen.at(-1)?.url).toBe('/k8s/clusters/c-1/api/v1/pods?labelSelector=app+in+%28a%2Cb%29')
+  })
+
+  test('a cluster without TLS settings of its own is asked all the same', async () => {
+    answer = () => ({ status: 503, body: '{"reason":"ServiceUnavailable"}', headers: { 'retry-after': '1' } })
+    // client-node forbids `http:` without the switch above, and only spells it so: this is how to get no dispatcher from it here.
+    const path = local('t1', 'bare.yaml', { server: `HTTP://127.0.0.1:${portOf()}` })
+    const given = await connect(path).request({ method: 'POST', path: '/x', body: {} })
+    expect(given).toEqual({ status: 503, body: { reason: 'ServiceUnavailable' }, retryAfterMs: 1_000 })
+    expect(seen.at(-1)).toMatchObject({ agent: 'aegis-executor/1', token: 'Bearer t1', body: '{}' })
+  })
+
+  test('a server that hangs up is unavailable, by the code of the socket', async () => {
+    const closed = createServer((request) => request.socket.destroy())
+    await new Promise<void>((resolve) => closed.listen(0, '127.0.0.1', resolve))
+    const { port } = closed.address() as AddressInfo
+    const asked = (name: string) => connect(local('t1', name, { ...plain(), server: `http://127.0.0.1:${port}` })).request({ method: 'GET', path: '/x' })
+    await expect(asked('hangup.yaml')).rejects.toMatchObject({ kind: 'unavailable', message: 'cluster `main` cannot be reached (UND_ERR_SOCKET)' })
+    closed.close()
+    await expect(asked('nobody.yaml')).rejects.toMatchObject({ kind: 'unavailable', message: 'cluster `main` cannot be reached (ECONNREFUSED)' })
+  })
+
+  test('an answer sent elsewhere is not followed: our token is for this server', async () => {
+    answer = () => ({ status: 307, body: '', headers: { location: '/elsewhere' } })
+    expect(await connect(local('t1')).request({ method: 'GET', path: '/x' })).toEqual({ status: 307, body: null, retryAfterMs: null })
+    expect(seen.at(-1)?.url).toBe('/x')
   })
 
   test('an answer that stalls half-way is unavailable, in time', async () => {

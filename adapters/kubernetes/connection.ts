@@ -38,7 +38,7 @@ export function connectCluster({ name, kubeconfig, userAgent, timeoutMs }: Conne
   const http = createConfiguration().httpApi
   const dispatchers = keptDispatcher()
 
-  async function send({ method, path, query = {}, body, contentType }: Call, signal: AbortSignal): Promise<ResponseContext> {
+  async function prepare({ method, path, query = {}, body, contentType }: Call, signal: AbortSignal): Promise<RequestContext> {
     const { config, revision } = credentials()
     const context = new RequestContext(addressOf(config, path, query), HttpMethod[method])
     await config.applySecurityAuthentication(context)
@@ -51,23 +51,25 @@ export function connectCluster({ name, kubeconfig, userAgent, timeoutMs }: Conne
     context.setSignal(signal)
     const dispatcher = dispatchers.keep(context.getDispatcher(), revision)
     if (dispatcher) context.setDispatcher(dispatcher)
-    return http.send(context).toPromise()
+    return context
   }
+
+  const fetched = (context: RequestContext): Promise<ResponseContext> => http.send(context).toPromise()
 
   return {
     cluster: name,
     async request(call) {
       try {
-        const response = await send(call, AbortSignal.timeout(timeoutMs))
-        const text = await response.body.text() // under the same timeout: a server may stall half-way
-        return { status: response.httpStatusCode, body: parseJson(text), retryAfterMs: secondsToMs(response.headers['retry-after']) }
+        const context = await prepare(call, AbortSignal.timeout(timeoutMs))
+        const { status, text, retryAfter } = await exchange(context, fetched)
+        return { status, body: parseJson(text), retryAfterMs: secondsToMs(retryAfter) }
       } catch (cause) {
         throw unavailable(name, cause)
       }
     },
     async lines(path, query, signal) {
       try {
-        const response = await send({ method: 'GET', path, query: { ...query, watch: 'true' } }, signal)
+        const response = await fetched(await prepare({ method: 'GET', path, query: { ...query, watch: 'true' } }, signal))
         const stream = response.body.stream?.() ?? null
         return { status: response.httpStatusCode, lines: linesOf(stream as AsyncIterable<Uint8Array> | null) }
       } catch (cause) {
@@ -76,6 +78,31 @@ export function connectCluster({ name, kubeconfig, userAgent, timeoutMs }: Conne
     },
     close: () => dispatchers.close(),
   }
+}
+
+type Exchanged = { status: number; text: string; retryAfter: string | undefined }
+
+/**
+ * Past `fetch`, whose streams and header objects cost more than all else we do for a call. The signal
+ * covers the body too: a server may stall half-way. Without TLS settings of our own client-node gives
+ * no dispatcher, and fetch uses the process's.
+ */
+async function exchange(context: RequestContext, fetched: (context: RequestContext) => Promise<ResponseContext>): Promise<Exchanged> {
+  const dispatcher = context.getDispatcher()
+  if (!dispatcher) {
+    const { httpStatusCode: status, body, headers } = await fetched(context)
+    return { status, text: await body.text(), retryAfter: headers['retry-after'] }
+  }
+  const { origin, pathname, search } = new URL(context.getUrl())
+  const { statusCode: status, body, headers } = await dispatcher.request({
+    origin,
+    path: pathname + search,
+    method: context.getHttpMethod(),
+    headers: context.getHeaders(),
+    body: (context.getBody() as string | undefined) ?? null,
+    signal: context.getSignal(),
+  })
+  return { status, text: await body.text(), retryAfter: headers['retry-after']?.toString() }
 }
 
 function addressOf(config: KubeConfig, path: string, query: Query): string {
