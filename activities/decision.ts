@@ -3,6 +3,7 @@ import { close } from './close.ts'
 import type { DecisionDeps } from './deps.ts'
 import { detect } from './detect.ts'
 import { evaluatePolicy } from './evaluate-policy.ts'
+import { firstLooks } from './first-look.ts'
 import { issueWarrant } from './issue-warrant.ts'
 import { judgeLost } from './judge-lost.ts'
 import { plan } from './plan.ts'
@@ -10,9 +11,9 @@ import { reserve } from './reserve.ts'
 import type { DecisionSteps } from './results.ts'
 
 /** The steps of the decision worker: reads clusters, holds the warrant key, never writes to a cluster. */
-export const decisionSteps = (deps: DecisionDeps): DecisionSteps => ({
-  detect: detect(deps),
-  plan: plan(deps),
+export const decisionSteps = (deps: DecisionDeps, looks = firstLooks(Date.now)): DecisionSteps => ({
+  detect: detect(deps, looks),
+  plan: plan(deps, looks),
   evaluatePolicy: evaluatePolicy(deps),
   checkAnswer: checkAnswer(deps),
   reserve: reserve(deps),

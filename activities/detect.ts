@@ -2,11 +2,12 @@ import type { Observation } from '../domain/actions/observation.ts'
 import type { RemediationRequest } from '../domain/remediation.ts'
 import { ended } from './ended.ts'
 import type { DecisionDeps } from './deps.ts'
+import type { FirstLooks } from './first-look.ts'
 import type { DecisionSteps, Ends } from './results.ts'
 
 /** Binds the run to its request and looks whether there is still something to do. */
 export const detect =
-  ({ db, store, clusters, settings }: DecisionDeps): DecisionSteps['detect'] =>
+  ({ db, store, clusters, settings }: DecisionDeps, looks: FirstLooks): DecisionSteps['detect'] =>
   async ({ id, firstRunId }) => {
     const run = await store.bindRun(db, id, firstRunId)
     if (run.bound !== 'bound') return { go: false, ending: null, summary: notOurs[run.bound] }
@@ -20,6 +21,7 @@ export const detect =
     if (!observation) return { go: false, ...ended('blocked', 'target_missing', `there is no ${name} in cluster \`${target.cluster}\``) }
     const gone = faultGone(request, observation)
     if (gone) return { go: false, ...gone }
+    looks.keep(id, observation)
     const { desired, ready } = observation.health
     return { go: true, deadlineMs: Date.parse(request.deadlineAt), timing: settings.timing, summary: `${name}: ${ready} of ${desired} ready` }
   }

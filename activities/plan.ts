@@ -7,19 +7,22 @@ import { ended } from './ended.ts'
 import type { DecisionDeps } from './deps.ts'
 import { loadRequest } from './committed.ts'
 import { faultGone, resolved } from './detect.ts'
+import type { FirstLooks } from './first-look.ts'
 import { endingWith } from './recording.ts'
 import type { DecisionSteps, Planned } from './results.ts'
 
 /** Pins every value from what is there now, and keeps the plan under its digest. */
 export const plan =
-  ({ db, store, clusters, sha256 }: DecisionDeps): DecisionSteps['plan'] =>
+  ({ db, store, clusters, sha256 }: DecisionDeps, looks: FirstLooks): DecisionSteps['plan'] =>
   async ({ id, expected }) => {
     const request = await loadRequest({ db, store }, id)
     const { action, target, parameters, fault, phase } = request
     const over = resolved(request)
     if (over) return { planned: false, ...over }
     if (phase === 'waiting_turn') await store.setPhase(db, id, 'planning')
-    const observation = await clusters(target.cluster).observe(target)
+    // What people approved is compared with what is there now, never with an earlier look.
+    const firstLook = expected ? undefined : looks.take(id)
+    const observation = firstLook ?? (await clusters(target.cluster).observe(target))
     if (!observation) return overtakenOrBlocked(expected, `the target \`${target.namespace}/${target.name}\` is gone`)
 
     const gone = faultGone(request, observation)
