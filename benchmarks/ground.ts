@@ -18,6 +18,10 @@ export type Ground = {
   /** Marks the stack's processes. */
   directory: string
   cluster: SandboxCluster
+  /** Temporal's address. */
+  temporal: string
+  /** Of the database's owner. */
+  ownerUrl: string
   aegis: Aegis
   execution: Aegis['decision']
   api: AegisApi
@@ -47,6 +51,8 @@ export async function openGround(progress: (line: string) => void): Promise<Grou
   return {
     directory: stack.directory,
     cluster,
+    temporal: stack.temporal.address,
+    ownerUrl: stack.postgres.ownerUrl,
     aegis,
     execution,
     api: aegisApi(aegis.url, aegis.apiKey),

@@ -19,7 +19,6 @@ export async function run(ground: Ground): Promise<BenchFigures> {
   return {
     rows: [
       ...spreadRows('idle', 'accepted → mutation', spread),
-      { case: 'a bare prototype of nine steps', metric: 'start → mutation, p50', value: 73, unit: 'ms' },
       ...outcomeRows('idle', courses),
       ...(await stepRows(ground, courses)),
       ...settingRows,

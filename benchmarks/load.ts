@@ -23,8 +23,6 @@ export async function run(ground: Ground): Promise<BenchFigures> {
   return {
     rows: [
       ...spreadRows(name, 'accepted → mutation', spread),
-      { case: 'a bare prototype of nine steps, 14.2/s', metric: 'start → mutation, p50', value: 362, unit: 'ms' },
-      { case: 'a bare prototype of nine steps, 14.2/s', metric: 'start → mutation, p99', value: 808, unit: 'ms' },
       ...outcomeRows(name, courses),
       ...(await stepRows(ground, courses)),
       { case: name, metric: 'database transactions per remediation', value: round(((await transactions(ground)) - committed) / ids.length), unit: '' },

@@ -10,6 +10,7 @@ import * as latency from './latency.ts'
 import * as load from './load.ts'
 import * as memory from './memory.ts'
 import * as policy from './policy.ts'
+import * as prototype from './prototype.ts'
 import { tableOf } from './print.ts'
 import { describeMachine, type BenchReport } from './report.ts'
 import * as resume from './resume.ts'
@@ -17,6 +18,7 @@ import * as throughput from './throughput.ts'
 
 /** In this order: `memory` starts workers afresh and leaves a thousand remediations behind. */
 const onGround: Record<string, (ground: Ground, earlier: readonly BenchReport[]) => Promise<BenchFigures>> = {
+  prototype: prototype.run,
   latency: latency.run,
   load: load.run,
   throughput: throughput.run,
