@@ -23,10 +23,10 @@ export async function readTarget(connection: Connection, plan: Plan): Promise<At
 async function readPod(connection: Connection, { target }: Plan): Promise<AttemptRead> {
   const pod = await get<V1Pod>(connection, pathOf('pods', target.namespace, target.name))
   if (!pod) return { exists: false }
-  const { metadata } = pod
-  const read: PodRead = { exists: true, kind: 'Pod', ...identityOf(metadata), terminating: Boolean(metadata?.deletionTimestamp) }
-  return read
+  return podRead(pod)
 }
+
+export const podRead = ({ metadata }: V1Pod): PodRead => ({ exists: true, kind: 'Pod', ...identityOf(metadata), terminating: Boolean(metadata?.deletionTimestamp) })
 
 export function deploymentRead({ metadata, spec }: V1Deployment): DeploymentRead {
   return {
@@ -47,19 +47,19 @@ const identityOf = (metadata: V1Pod['metadata']) => ({
   stamps: parseStamps(metadata?.annotations?.[stampAnnotation]),
 })
 
-/** Reads the end of the plan the Deployment is not at, the only one a send could want. False when it is gone. */
-export async function keepTemplates(connection: Connection, plan: RollbackDeploymentPlan, read: DeploymentRead): Promise<boolean> {
+/** Reads the end of the plan the Deployment is not at, the only one a send could want. */
+async function keepTemplates(connection: Connection, plan: RollbackDeploymentPlan, read: DeploymentRead): Promise<void> {
   const { from, to } = plan.revision
   const pin = read.templateHash === to.templateHash ? from : to
-  const template = await pinnedTemplate(connection, plan, pin)
+  const replicaSet = await get<V1ReplicaSet>(connection, pathOf('replicasets', plan.target.namespace, pin.replicaSet))
+  const template = pinnedTemplate(plan, pin, replicaSet ? [replicaSet] : [])
   templates.set(read, new Map(template && [[pin.templateHash, template]]))
-  return template !== undefined
 }
 
-/** Undefined when the ReplicaSet is gone, or holds something else than was judged. */
-async function pinnedTemplate(connection: Connection, { target }: Plan, pin: RevisionPin): Promise<Template | undefined> {
-  const replicaSet = await get<V1ReplicaSet>(connection, pathOf('replicasets', target.namespace, pin.replicaSet))
-  if (replicaSet?.metadata?.uid !== pin.replicaSetUid || !isControlledBy(target.uid)(replicaSet)) return undefined
+/** Undefined when the ReplicaSet is not among these, or holds something else than was judged. */
+export function pinnedTemplate({ target }: Plan, pin: RevisionPin, among: readonly V1ReplicaSet[]): Template | undefined {
+  const replicaSet = among.find(({ metadata }) => metadata?.uid === pin.replicaSetUid)
+  if (!replicaSet || !isControlledBy(target.uid)(replicaSet)) return undefined
   const template = plainTemplate(replicaSet.spec?.template)
   return templateHash(template) === pin.templateHash ? template : undefined
 }

@@ -4,14 +4,14 @@ import type { ClusterExecutor, FenceResult } from './cluster.ts'
 import type { Answer, Connection } from './connection.ts'
 import { causeFields, failureOf } from './errors.ts'
 import { fenceCall } from './mutations.ts'
-import { preflight } from './preflight.ts'
+import { preflightOn } from './preflight.ts'
 import { clusterReader } from './reader.ts'
 import { callFor, sendResult } from './sending.ts'
 
 /** The execution side's hands. Nothing else in Aegis writes to a cluster. */
 export const clusterExecutor = (connection: Connection): ClusterExecutor => ({
   ...clusterReader(connection),
-  preflight: (plan, options) => preflight(connection, plan, options),
+  preflight: preflightOn(connection),
   read: (plan) => readTarget(connection, plan),
 
   async send(plan, phase, remediationId, read) {

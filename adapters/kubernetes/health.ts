@@ -20,7 +20,7 @@ export async function lookAt(connection: Connection, workload: WorkloadRef): Pro
   const { kind, namespace, name, uid } = workload
   if (kind === 'Deployment') {
     const deployment = await getByUid<V1Deployment>(connection, pathOf('deployments', namespace, name), uid)
-    return deployment && lookAtDeployment(connection, workload, deployment, await replicaSetsOf(connection, namespace, deployment))
+    return deployment && judgeDeployment(workload, deployment, await partsOf(connection, namespace, deployment))
   }
   if (kind === 'StatefulSet') return lookAtSet(connection, workload, await getByUid<V1StatefulSet>(connection, pathOf('statefulsets', namespace, name), uid), statefulSetCounts)
   if (kind === 'DaemonSet') return lookAtSet(connection, workload, await getByUid<V1DaemonSet>(connection, pathOf('daemonsets', namespace, name), uid), daemonSetCounts)
@@ -38,9 +38,17 @@ export async function replicaSetsOf(connection: Connection, namespace: string, {
   return items.filter(isControlledBy(metadata?.uid ?? ''))
 }
 
-export async function lookAtDeployment(connection: Connection, place: Place, deployment: V1Deployment, replicaSets: readonly V1ReplicaSet[]): Promise<LookedAt> {
-  const { pods, nodes } = await podsOf(connection, place.namespace, deployment.spec?.selector)
-  const [facts] = workloadFacts(place.cluster, { ...nothing, deployments: [deployment], replicaSets, pods, nodes }, Date.now())
+/** What a Deployment is made of. */
+export type Parts = { replicaSets: V1ReplicaSet[]; pods: V1Pod[]; nodes: V1Node[] }
+
+export async function partsOf(connection: Connection, namespace: string, deployment: V1Deployment): Promise<Parts> {
+  const [replicaSets, { pods, nodes }] = await Promise.all([replicaSetsOf(connection, namespace, deployment), podsOf(connection, namespace, deployment.spec?.selector)])
+  return { replicaSets, pods, nodes }
+}
+
+/** `parts` were read after the Deployment: its status may be behind them, never ahead. */
+export function judgeDeployment({ cluster }: Place, deployment: V1Deployment, { replicaSets, pods, nodes }: Parts): LookedAt {
+  const [facts] = workloadFacts(cluster, { ...nothing, deployments: [deployment], replicaSets, pods, nodes }, Date.now())
   const deadlineMs = (deployment.spec?.progressDeadlineSeconds ?? 600) * 1000
   return summarize(facts, deploymentCounts(deployment), deployment.status?.readyReplicas ?? 0, deadlineMs)
 }

@@ -1,50 +1,95 @@
-import type { V1Deployment } from '@kubernetes/client-node'
-import { autoscalerCheck, availabilityCheck, fail, ignoredCheck, namespaceChecks, ownerCheck, pausedCheck, pass, quotaCheck, rbacCheck, refusalOf, unchangedCheck, warn, type Check } from '../../domain/actions/checks.ts'
-import type { DeploymentObservation, PodObservation } from '../../domain/actions/observation.ts'
+import type { V1Deployment, V1Pod } from '@kubernetes/client-node'
+import { autoscalerCheck, availabilityCheck, fail, ignoredCheck, namespaceChecks, ownerCheck, pass, pausedCheck, quotaCheck, rbacCheck, refusalOf, unchangedCheck, warn, type Check } from '../../domain/actions/checks.ts'
+import type { DeploymentSeen, PodSeen, RevisionFacts } from '../../domain/actions/observation.ts'
 import { Failure } from '../../domain/failure.ts'
-import type { Plan, PreflightCard, Refusal, RestartPodPlan, RollbackDeploymentPlan, ScaleDeploymentPlan } from '../../domain/plan.ts'
-import type { PreflightOptions } from './cluster.ts'
+import type { Plan, PreflightCard, RestartPodPlan, RollbackDeploymentPlan, ScaleDeploymentPlan } from '../../domain/plan.ts'
+import { get, pathOf } from './api.ts'
+import { pinnedTemplate } from './attempt.ts'
+import type { ClusterExecutor, PreflightOptions } from './cluster.ts'
 import type { Connection } from './connection.ts'
-import { rehearseChange, rehearseEviction, rehearseUndo, type Rehearsal } from './rehearsal.ts'
-import { clusterReader } from './reader.ts'
-import { autoscalersOf, permissionsFor, shortagesFor } from './surroundings.ts'
-
-export type Preflighted = PreflightCard & { refusal: Refusal | null }
+import { lookAt, replicaSetsOf } from './health.ts'
+import { permissionsOn } from './permissions.ts'
+import { readOnce } from './read-once.ts'
+import { rehearseEviction, rehearseRollback, rehearseScale, rehearseUndo, type DeploymentPlan, type Rehearsal, type Stage } from './rehearsal.ts'
+import { revisionsOf } from './revisions.ts'
+import { refuseOtherCluster, seeDeployment, seePod } from './seen.ts'
+import { autoscalersOn, shortagesFor } from './surroundings.ts'
 
 /**
  * Everything that can be known before acting, under the identity that will act. All checks run, so
  * that the card is whole; the first that fails decides. Nothing is changed, here or in the cluster.
+ * One read of the target serves all checks, and what does not depend on another is asked at once:
+ * these requests stand between a fault and its cure.
  */
-export async function preflight(connection: Connection, plan: Plan, options: PreflightOptions): Promise<Preflighted> {
-  const observation = await clusterReader(connection).observe(plan.target)
-  const early = [...namespaceChecks(plan, options.allowedNamespaces), ...(observation ? [ignoredCheck(observation.ignored)] : []), unchangedCheck(plan, observation)]
-  const gone = !observation || observation.uid !== plan.target.uid
-  const late = gone ? { checks: [], diff: [] } : await checksOf(connection, plan, observation, options)
-  const checks = [...early, ...late.checks]
-  return { checks: checks.map(({ result }) => result), diff: late.diff, undo: plan.undo ? 'planned' : 'none', refusal: refusalOf(checks) }
+export function preflightOn(connection: Connection): ClusterExecutor['preflight'] {
+  const tools: Tools = { permissionsFor: permissionsOn(connection), autoscalersOf: autoscalersOn(connection) }
+  return async (plan, options) => {
+    refuseOtherCluster(connection, plan.target)
+    const { seen, checks: late, diff } = await inspect(tools, connection, plan, options)
+    const early = [...namespaceChecks(plan, options.allowedNamespaces), ...(seen ? [ignoredCheck(seen.ignored)] : []), unchangedCheck(plan, seen)]
+    const checks = [...early, ...late]
+    return { checks: checks.map(({ result }) => result), diff, undo: plan.undo ? 'planned' : 'none', refusal: refusalOf(checks) }
+  }
 }
 
-type Late = { checks: Check[]; diff: PreflightCard['diff'] }
+type Tools = { permissionsFor: ReturnType<typeof permissionsOn>; autoscalersOf: ReturnType<typeof autoscalersOn> }
+type Inspected = { seen: DeploymentSeen | PodSeen | undefined; checks: Check[]; diff: PreflightCard['diff'] }
 
-async function checksOf(connection: Connection, plan: Plan, observation: PodObservation | DeploymentObservation, options: PreflightOptions): Promise<Late> {
-  const permissions = permissionsFor(connection, plan)
-  if (plan.action === 'restart_pod' && observation.kind === 'Pod') {
-    const [allowed, rehearsal] = await Promise.all([permissions, rehearseEviction(connection, plan, options)])
-    const checks = [rbacCheck(allowed), ownerCheck(plan, []), ...evictionChecks(plan, rehearsal), availabilityCheck(observation.ready, observation.health.ready)]
-    return { checks, diff: rehearsal.diff }
-  }
-  if (plan.action !== 'restart_pod' && observation.kind === 'Deployment') {
-    const [allowed, autoscalers, rehearsal, undo] = await Promise.all([
-      permissions,
-      autoscalersOf(connection, plan),
-      rehearseChange(connection, plan, options),
-      rehearseUndo(connection, plan, options),
-    ])
-    const shared = [rbacCheck(allowed), ownerCheck(plan, observation.managers), autoscalerCheck(plan, autoscalers), pausedCheck(observation.paused)]
-    const own = plan.action === 'scale_deployment' ? await scaleChecks(connection, plan, rehearsal.deployment) : rollbackChecks(plan, observation)
-    return { checks: [...shared, ...own, dryRunCheck(plan, rehearsal), undoCheck(undo)], diff: rehearsal.diff }
-  }
-  throw new Failure('invalid', 'wrong_kind', `\`${plan.action}\` cannot act on a target of kind \`${observation.kind}\``)
+const inspectedKind: Record<Plan['action'], Plan['target']['kind']> = { restart_pod: 'Pod', scale_deployment: 'Deployment', rollback_deployment: 'Deployment' }
+
+function inspect(tools: Tools, connection: Connection, plan: Plan, options: PreflightOptions): Promise<Inspected> {
+  const { kind } = plan.target
+  if (kind !== inspectedKind[plan.action]) throw new Failure('invalid', 'wrong_kind', `\`${plan.action}\` cannot act on a target of kind \`${kind}\``)
+  return plan.action === 'restart_pod' ? inspectPod(tools, { connection, plan, options }) : inspectDeployment(tools, { connection, plan, options })
+}
+
+/** What took the name of a target that is gone is only asked whether it wants to be left alone. */
+const nothingMore = { checks: [], diff: [] }
+
+async function inspectPod(tools: Tools, stage: Stage<RestartPodPlan>): Promise<Inspected> {
+  const { connection, plan } = stage
+  const { target, workload } = plan
+  const pod = await get<V1Pod>(connection, pathOf('pods', target.namespace, target.name))
+  if (pod?.metadata?.uid !== target.uid) return { seen: pod && (await seePod(connection, target, pod)), ...nothingMore }
+  const once = readOnce(connection)
+  const [seen, look, allowed, rehearsal] = await Promise.all([
+    seePod(once, target, pod),
+    lookAt(once, workload), // the planned one, known before the owner chain is; another owner is refused anyway
+    tools.permissionsFor(plan),
+    rehearseEviction(stage, pod),
+  ])
+  const checks = [rbacCheck(allowed), ownerCheck(plan, []), ...evictionChecks(plan, rehearsal), availabilityCheck(seen.ready, look?.health.ready ?? 0)]
+  return { seen, checks, diff: rehearsal.diff }
+}
+
+async function inspectDeployment(tools: Tools, stage: Stage<DeploymentPlan>): Promise<Inspected> {
+  const { connection, plan } = stage
+  const { target } = plan
+  const deployment = await get<V1Deployment>(connection, pathOf('deployments', target.namespace, target.name))
+  if (deployment?.metadata?.uid !== target.uid) return { seen: deployment && (await seeDeployment(connection, target, deployment)), ...nothingMore }
+  const [seen, allowed, autoscalers, { own, rehearsal }, undo] = await Promise.all([
+    seeDeployment(connection, target, deployment),
+    tools.permissionsFor(plan),
+    tools.autoscalersOf(plan),
+    plan.action === 'scale_deployment' ? tryScale({ ...stage, plan }, deployment) : tryRollback({ ...stage, plan }, deployment),
+    rehearseUndo(stage, deployment),
+  ])
+  const shared = [rbacCheck(allowed), ownerCheck(plan, seen.managers), autoscalerCheck(plan, autoscalers), pausedCheck(seen.paused)]
+  return { seen, checks: [...shared, ...own, dryRunCheck(plan, rehearsal), undoCheck(undo)], diff: rehearsal.diff }
+}
+
+type Change = { own: Check[]; rehearsal: Rehearsal }
+
+async function tryScale(stage: Stage<ScaleDeploymentPlan>, deployment: V1Deployment): Promise<Change> {
+  const [found, rehearsal] = await Promise.all([shortagesFor(stage.connection, stage.plan, deployment), rehearseScale(stage, deployment)])
+  return { own: [quotaCheck(stage.plan, found)], rehearsal }
+}
+
+async function tryRollback(stage: Stage<RollbackDeploymentPlan>, deployment: V1Deployment): Promise<Change> {
+  const { connection, plan } = stage
+  const replicaSets = await replicaSetsOf(connection, plan.target.namespace, deployment)
+  const rehearsal = await rehearseRollback(stage, deployment, pinnedTemplate(plan, plan.revision.to, replicaSets))
+  return { own: rollbackChecks(plan, revisionsOf(deployment, replicaSets)), rehearsal }
 }
 
 /** The dry run asks the budgets without spending any, so it speaks for both. */
@@ -58,11 +103,7 @@ function evictionChecks({ target }: RestartPodPlan, { result }: Rehearsal): Chec
   return [pass('pdb', 'the disruption budgets allow it now'), pass('dry_run', 'the API server would accept the eviction')]
 }
 
-async function scaleChecks(connection: Connection, plan: ScaleDeploymentPlan, deployment: V1Deployment | undefined): Promise<Check[]> {
-  return deployment ? [quotaCheck(plan, await shortagesFor(connection, plan, deployment))] : []
-}
-
-function rollbackChecks({ revision: { to } }: RollbackDeploymentPlan, { revisions }: DeploymentObservation): Check[] {
+function rollbackChecks({ revision: { to } }: RollbackDeploymentPlan, revisions: readonly RevisionFacts[]): Check[] {
   const found = revisions.find(({ replicaSetUid }) => replicaSetUid === to.replicaSetUid)
   if (!found || found.templateHash !== to.templateHash) return [fail('revision', 'revision_gone', `revision ${to.revision} is gone or no longer what was planned: choose another`)]
   if (!found.wasAvailable) return [warn('revision', `nothing shows that revision ${to.revision} was ever available`)]

@@ -1,6 +1,6 @@
 import { namespaceAllowed, protectedNamespaces } from '../namespaces.ts'
 import type { CheckResult, Plan, Refusal, ScaleDeploymentPlan } from '../plan.ts'
-import type { Manager, Observation } from './observation.ts'
+import type { DeploymentSeen, Manager, PodSeen } from './observation.ts'
 import type { Shortage } from './quota.ts'
 
 /** One finding of preflight: what the card shows, and how the run ends if nothing else speaks first. */
@@ -31,15 +31,15 @@ export function namespaceChecks({ target }: Plan, allowed: readonly string[]): C
 }
 
 /** What was planned has to be what is there. */
-export function unchangedCheck(plan: Plan, observation: Observation | undefined): Check {
+export function unchangedCheck(plan: Plan, seen: DeploymentSeen | PodSeen | undefined): Check {
   const name = `${plan.target.kind.toLowerCase()} \`${plan.target.namespace}/${plan.target.name}\``
   const overtaken = (reason: string, message: string) => fail('unchanged', reason, message, 'overtaken')
-  if (!observation || observation.uid !== plan.target.uid) return overtaken('target_gone', `${name} is gone or was replaced since it was planned`)
-  if (observation.workload.uid !== plan.workload.uid) return overtaken('target_changed', `${name} has another owner since it was planned`)
-  if (observation.kind === 'Pod') {
-    return observation.terminating ? overtaken('target_gone', `${name} is being deleted already`) : pass('unchanged', `${name} is the one that was planned`)
+  if (!seen || seen.uid !== plan.target.uid) return overtaken('target_gone', `${name} is gone or was replaced since it was planned`)
+  if (seen.workload.uid !== plan.workload.uid) return overtaken('target_changed', `${name} has another owner since it was planned`)
+  if (seen.kind === 'Pod') {
+    return seen.terminating ? overtaken('target_gone', `${name} is being deleted already`) : pass('unchanged', `${name} is the one that was planned`)
   }
-  const same = observation.generation === plan.target.generation && stillAsPlanned(plan, observation.replicas, observation.templateHash)
+  const same = seen.generation === plan.target.generation && stillAsPlanned(plan, seen.replicas, seen.templateHash)
   return same ? pass('unchanged', `${name} is as it was planned`) : overtaken('target_changed', `${name} was changed since it was planned`)
 }
 

@@ -32,6 +32,10 @@ export type DeploymentObservation = Common & {
   managers: Manager[]
 }
 
+/** The targets themselves, before anyone looks at pods and revisions. */
+export type DeploymentSeen = Omit<DeploymentObservation, 'health' | 'revisions'>
+export type PodSeen = Omit<PodObservation, 'health'>
+
 /** One ReplicaSet of a Deployment, found by its owner's UID. */
 export type RevisionFacts = RevisionPin & {
   replicas: number

@@ -49,7 +49,9 @@ describe('preflight refuses', () => {
       },
     })
     await eventually('the kind is served', () => call('POST', at('/apis/keda.sh/v1alpha1', 'scaledobjects'), { apiVersion: 'keda.sh/v1alpha1', kind: 'ScaledObject', metadata: { name: 'evented' }, spec: { scaleTargetRef: { name: 'evented' } } }))
-    expect(await refusalFor(plan)).toMatchObject({ reason: 'autoscaled', message: expect.stringContaining('ScaledObject') })
+    // That there was no KEDA is remembered for a while, by each connection for itself.
+    const fresh = clusterExecutor(connect(cluster.executorKubeconfig, 'aegis-executor/test'))
+    expect((await fresh.preflight(plan, options)).refusal).toMatchObject({ reason: 'autoscaled', message: expect.stringContaining('ScaledObject') })
     await remove('/apis/apiextensions.k8s.io/v1/customresourcedefinitions/scaledobjects.keda.sh')
   })
 
