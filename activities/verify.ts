@@ -1,28 +1,53 @@
 import { actionRules } from '../domain/actions/index.ts'
-import type { Sample } from '../domain/verdict.ts'
+import type { Judgement, Sample } from '../domain/verdict.ts'
 import { Failure } from '../domain/failure.ts'
 import type { ExecutionDeps } from './deps.ts'
 import type { ExecutionSteps } from './results.ts'
 
-const sampleEveryMs = 500
-/** One sample in each interval of the longest verification; older ones make room. */
+/** As many looks are kept; older ones make room. */
 const sampleLimit = 1_000
+/** A timer may fire a moment early by the clock, and a look before its time would be one more. */
+const timerSlackMs = 5
+
+/** Each look costs the API server three requests: a few in each settle time will do, if none is longer than 2 s away. */
+export function lookEveryMs(settleMs: number): number {
+  const few = Math.min(Math.max(settleMs / 4, 500), 2_000)
+  return Math.max(few, (2 * settleMs) / sampleLimit) // so that what is kept always covers a settle time
+}
+
+type Input = Parameters<ExecutionSteps['verify']>[0]
 
 /** Watches the workload like `rollout status`, then through the settle time, until it can be judged. */
 export const verify =
   ({ db, store, cluster, sleep, nowMs }: ExecutionDeps): ExecutionSteps['verify'] =>
-  async ({ id, digest, startMs, settleMs, timeoutMs }) => {
+  async (input) => {
+    const { id, digest, startMs, settleMs, timeoutMs } = input
     const stored = await store.beginVerifying(db, id, digest)
     if (!stored) throw new Failure('missing', 'plan_missing', `remediation \`${id}\` has no plan \`${digest}\``)
     const { plan, baseline } = stored
 
     const samples: Sample[] = []
+    await sleep(untilFirstLookMs(input, nowMs()))
     for (;;) {
       samples.push({ atMs: nowMs(), settled: await cluster.health(plan) })
       if (samples.length > sampleLimit) samples.shift()
-      const { verdict, evidence } = actionRules[plan.action].verdict(plan as never, baseline, samples, { settleMs, timeoutMs, startMs, nowMs: nowMs() })
+      const judgement = actionRules[plan.action].verdict(plan as never, baseline, samples, { settleMs, timeoutMs, startMs, nowMs: nowMs() })
+      const { verdict, evidence } = judgement
       if (verdict !== 'not_yet') return { verdict, evidence, summary: `${verdict}: ${evidence}` }
       // Bound: at `timeoutMs` the rule above has to say something else than `not_yet`.
-      await sleep(sampleEveryMs)
+      await sleep(untilNextLookMs(input, judgement, nowMs()))
     }
   }
+
+/** Right after the write nothing can have settled. Whoever takes over from a lost worker has waited long enough. */
+function untilFirstLookMs({ startMs, settleMs }: Input, nowMs: number): number {
+  const everyMs = lookEveryMs(settleMs)
+  return Math.min(Math.max(startMs + everyMs - nowMs, 0), everyMs)
+}
+
+/** Just when a settle time, or the time for all of it, is over, if that comes first: nobody waits longer than is needed. */
+function untilNextLookMs({ startMs, settleMs, timeoutMs }: Input, { dueMs }: Judgement, nowMs: number): number {
+  const everyMs = lookEveryMs(settleMs)
+  const leftMs = Math.max(Math.min(dueMs ?? Infinity, startMs + timeoutMs) - nowMs, 0)
+  return leftMs <= everyMs ? leftMs + timerSlackMs : everyMs
+}

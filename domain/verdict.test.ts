@@ -116,3 +116,39 @@ test('the evidence puts the last look beside the baseline', () => {
   const { evidence } = judgeHealth(hanging, looks([11, {}, 'complete', true]), { settleMs, timeoutMs, startMs: 0, nowMs: 11_000 })
   expect(evidence).toBe('rollout complete, the old pod is gone: 3 of 3 available, 0 failing (before: 2 of 3 available, 1 failing)')
 })
+
+describe('when there will be something to say', () => {
+  const dueOf = (baseline: Health, samples: Sample[]) => judgeHealth(baseline, samples, { settleMs, timeoutMs, startMs: 0, nowMs: samples.at(-1)?.atMs ?? 0 }).dueMs
+
+  test.each<[string, Health, Sample[], number | null]>([
+    ['nothing was looked at', whole, [], null],
+    ['the rollout moves', stuck, looks([5, { ready: 1, available: 1 }, 'progressing']), null],
+    ['complete from the third look on', stuck, looks([2, {}, 'progressing'], [4, {}]), 2_000 + settleMs],
+    ['complete again after an interruption', stuck, looks([3, {}], [1, {}, 'progressing'], [2, {}]), 4_000 + settleMs],
+    ['complete, and the old pod goes later', hanging, looks([3, {}, 'complete', false], [2, {}, 'complete', true]), 3_000 + settleMs],
+    ['complete, and a container restarts', stuck, looks([3, {}], [2, { restarts: 1 }]), 3_000 + settleMs],
+    ['given up', whole, looks([3, {}, 'progressing'], [2, {}, 'exceeded']), 3_000 + settleMs],
+    ['more failing pods, before the rollout is complete', whole, looks([1, {}, 'progressing'], [1, { failing: 1 }, 'progressing'], [2, { failing: 1 }]), 1_000 + settleMs],
+  ])('%s', (_what, baseline, samples, due) => expect(dueOf(baseline, samples)).toBe(due))
+
+  test('a look just then, if nothing has changed, decides', () => {
+    fc.assert(
+      fc.property(health, history, (baseline, samples) => {
+        const [due, last] = [dueOf(baseline, samples), samples.at(-1)]
+        if (due === null || !last) return
+        expect(due).toBeGreaterThan(last.atMs)
+        expect(judge(baseline, [...samples, { ...last, atMs: due }])).not.toBe('not_yet')
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+})
+
+/** Verification looks every two seconds at most; between two looks that agree it takes the state for unchanged. */
+test.each([500, 1_000, 2_000])('one look every %d ms says the same', (everyMs) => {
+  const thinned = (samples: Sample[]) => samples.filter(({ atMs }) => atMs % everyMs === 0)
+  expect(judge(stuck, thinned(looks([3, { updated: 0 }, 'progressing'], [14, {}])))).toBe('better')
+  expect(judge(stuck, thinned(looks([8, {}], [2, { available: 2 }, 'progressing'], [8, {}])))).toBe('not_yet')
+  expect(judge(whole, thinned(looks([2, {}, 'progressing'], [13, { failing: 2 }, 'progressing'])))).toBe('worse')
+  expect(judge(stuck, thinned(looks([9, {}], [9, { restarts: 1 }])))).toBe('not_yet')
+})

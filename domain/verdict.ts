@@ -8,8 +8,13 @@ export type Sample = { atMs: number; settled: Settled }
 /** `settleMs`: how long a state must hold to count. `timeoutMs` counts from `startMs`. */
 export type VerifyWindow = { settleMs: number; timeoutMs: number; startMs: number; nowMs: number }
 
-/** `evidence` is one line for people. */
-export type Judgement = { verdict: Verdict | 'not_yet'; evidence: string }
+export type Judgement = {
+  verdict: Verdict | 'not_yet'
+  /** One line for people. */
+  evidence: string
+  /** When what holds now will have held for the settle time, if it goes on; null while nothing does that counts. */
+  dueMs: number | null
+}
 
 /** Looks further apart than this (or than the settle time) leave a gap in which anything may have happened. */
 const longestGapMs = 10_000
@@ -31,6 +36,7 @@ const longestGapMs = 10_000
 export const judgeHealth = (baseline: Health, samples: readonly Sample[], window: VerifyWindow): Judgement => ({
   verdict: verdictOf(baseline, samples, window),
   evidence: evidenceOf(baseline, samples),
+  dueMs: dueOf(baseline, samples, window),
 })
 
 function verdictOf(baseline: Health, samples: readonly Sample[], window: VerifyWindow): Verdict | 'not_yet' {
@@ -38,14 +44,24 @@ function verdictOf(baseline: Health, samples: readonly Sample[], window: VerifyW
   if (!last) return window.nowMs - window.startMs < window.timeoutMs ? 'not_yet' : 'unknown'
   const held = (holds: (settled: Settled) => boolean) => heldSince(samples, holds, window.settleMs)
 
-  if (held(({ health }) => health.failing > baseline.failing)) return 'worse'
+  if (held(failsMore(baseline))) return 'worse'
   const complete = held(isComplete)
   if (complete && !hasRestarted(complete, last)) return compare(baseline, last.settled)
-  if (held(({ rollout }) => rollout === 'exceeded')) {
+  if (held(isGivenUp)) {
     return wasGivenUp(baseline) ? compare(baseline, last.settled) : 'worse'
   }
   if (window.nowMs - window.startMs < window.timeoutMs) return 'not_yet'
   return atTimeout(baseline, samples, window)
+}
+
+/** The rules above, each by the look from which on it holds. For a complete rollout a restart starts the count anew. */
+function dueOf(baseline: Health, samples: readonly Sample[], { settleMs }: VerifyWindow): number | null {
+  const last = samples.at(-1)
+  if (!last) return null
+  const completeSinceRestart = (settled: Settled) => isComplete(settled) && settled.health.restarts >= last.settled.health.restarts
+  const begun = [failsMore(baseline), completeSinceRestart, isGivenUp].flatMap((holds) => unbroken(samples, holds, settleMs).at(-1) ?? [])
+  const due = begun.map(({ atMs }) => atMs + settleMs).filter((ms) => ms > last.atMs)
+  return due.length > 0 ? Math.min(...due) : null
 }
 
 function atTimeout(baseline: Health, samples: readonly Sample[], { settleMs, nowMs }: VerifyWindow): Verdict {
@@ -66,6 +82,8 @@ function compare(baseline: Health, { health, rollout }: Settled): Verdict {
   return isMissing < wasMissing || health.failing < baseline.failing || faultGone ? 'better' : 'same'
 }
 
+const failsMore = (baseline: Health) => ({ health }: Settled): boolean => health.failing > baseline.failing
+const isGivenUp = ({ rollout }: Settled): boolean => rollout === 'exceeded'
 const isComplete = ({ rollout, podGone }: Settled): boolean => rollout === 'complete' && podGone !== false
 const isWhole = (health: Health): boolean => missing(health) === 0 && health.failing === 0 && health.faults.length === 0
 const missing = ({ desired, available }: Health): number => Math.max(0, desired - available)
@@ -79,14 +97,18 @@ const countsOf = ({ health, rollout, podGone }: Settled): string =>
 /** The look a settle time ago (or the last one before it) if this has held in every look since; otherwise undefined. */
 function heldSince(samples: readonly Sample[], holds: (settled: Settled) => boolean, settleMs: number): Sample | undefined {
   const lastMs = samples.at(-1)?.atMs ?? 0
-  let laterMs = lastMs
+  return unbroken(samples, holds, settleMs).find(({ atMs }) => lastMs - atMs >= settleMs)
+}
+
+/** The looks in which this has held without a gap, from the last one back. */
+function unbroken(samples: readonly Sample[], holds: (settled: Settled) => boolean, settleMs: number): Sample[] {
+  const row: Sample[] = []
   for (const sample of samples.toReversed()) {
-    const gap = laterMs - sample.atMs > Math.max(settleMs, longestGapMs)
-    if (gap || !holds(sample.settled)) return undefined
-    if (lastMs - sample.atMs >= settleMs) return sample
-    laterMs = sample.atMs
+    const gap = (row.at(-1) ?? sample).atMs - sample.atMs > Math.max(settleMs, longestGapMs)
+    if (gap || !holds(sample.settled)) break
+    row.push(sample)
   }
-  return undefined
+  return row
 }
 
 /** The last look beside the baseline. */
