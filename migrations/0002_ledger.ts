@@ -20,18 +20,18 @@ create table ledger.audit_event (
   xid xid8 not null default pg_current_xact_id(),
   recorded_at timestamptz not null default now(),
   entry text not null check (octet_length(entry) <= 65536),
-  stream text not null generated always as ((entry::jsonb) ->> 'stream') stored,
-  seq integer not null generated always as (((entry::jsonb) ->> 'seq')::integer) stored,
-  key text not null generated always as ((entry::jsonb) ->> 'key') stored,
-  kind text not null generated always as ((entry::jsonb) ->> 'kind') stored,
-  at text collate "C" not null generated always as ((entry::jsonb) ->> 'at') stored,
-  actor text not null generated always as ((entry::jsonb) #>> '{actor,id}') stored,
-  action text generated always as ((entry::jsonb) #>> '{about,action}') stored,
-  cluster text generated always as ((entry::jsonb) #>> '{about,cluster}') stored,
-  namespace text generated always as ((entry::jsonb) #>> '{about,namespace}') stored,
-  step text generated always as ((entry::jsonb) #>> '{body,step}') stored,
-  attempt integer generated always as (((entry::jsonb) #>> '{body,attempt}')::integer) stored,
-  outcome text generated always as ((entry::jsonb) #>> '{body,outcome}') stored
+  stream text not null generated always as ((entry::json) ->> 'stream') stored,
+  seq integer not null generated always as (((entry::json) ->> 'seq')::integer) stored,
+  key text not null generated always as ((entry::json) ->> 'key') stored,
+  kind text not null generated always as ((entry::json) ->> 'kind') stored,
+  at text collate "C" not null generated always as ((entry::json) ->> 'at') stored,
+  actor text not null generated always as ((entry::json) #>> '{actor,id}') stored,
+  action text generated always as ((entry::json) #>> '{about,action}') stored,
+  cluster text generated always as ((entry::json) #>> '{about,cluster}') stored,
+  namespace text generated always as ((entry::json) #>> '{about,namespace}') stored,
+  step text generated always as ((entry::json) #>> '{body,step}') stored,
+  attempt integer generated always as (((entry::json) #>> '{body,attempt}')::integer) stored,
+  outcome text generated always as ((entry::json) #>> '{body,outcome}') stored
 ) partition by range (event_id);
 
 create index audit_event_at on ledger.audit_event (at, event_id);

@@ -62,15 +62,18 @@ begin
   if not (ledger.is_plain(p_stream) and ledger.is_plain(p_key) and ledger.is_plain(p_kind)) then
     raise exception 'stream, key and kind of an entry are plain words' using errcode = 'AE006';
   end if;
-  if jsonb_typeof(p_actor::jsonb) <> 'object' or jsonb_typeof(p_body::jsonb) <> 'object' or jsonb_typeof(p_about::jsonb) <> 'object' then
+  if json_typeof(p_actor::json) <> 'object' or json_typeof(p_body::json) <> 'object' or json_typeof(p_about::json) <> 'object' then
     raise exception 'about, actor and body of an entry are objects' using errcode = 'AE006';
   end if;
   if not ledger.may_append(p_kind) then
     raise exception '% may not write an entry of kind %', session_user, p_kind using errcode = 'AE005';
   end if;
 
-  insert into ledger.stream_head as h values (p_stream, 0, null, p_about, clock_timestamp())
-    on conflict (stream) do update set last_at = clock_timestamp() returning h.* into head;
+  select h.* into head from ledger.stream_head h where h.stream = p_stream for update;
+  if not found then
+    insert into ledger.stream_head as h values (p_stream, 0, null, p_about, clock_timestamp())
+      on conflict (stream) do update set last_at = clock_timestamp() returning h.* into head;
+  end if;
   now_at := clock_timestamp();
   if p_stream ~ '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$' then
     ms := ledger.uuid_ms(p_stream::uuid);
