@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { acceptRequest, type RequestDraft } from '../adapters/postgres/requests.ts'
+import { freshId, sha256Hex } from '../adapters/signing.ts'
 import { canonicalJson } from '../domain/canonical.ts'
 import { namespaceAllowed, protectedNamespaces } from '../domain/namespaces.ts'
 import type { ActionName, ActionParameters, Door, Principal, Severity, Target } from '../domain/remediation.ts'
-import { newId, sha256Hex } from './authentication.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import type { ApiDeps, ApiSettings } from './route.ts'
 
@@ -39,7 +39,7 @@ export async function accept({ deps, principal, idempotencyKey }: Caller, asked:
   const said = { door, action, target, parameters, reason, severity }
   const draft: RequestDraft = {
     ...said,
-    id: newId(),
+    id: freshId(),
     principal,
     fault: null,
     incident: null,

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import type { RequestDraft } from '../adapters/postgres/requests.ts'
 import { acceptSignal, markResolved } from '../adapters/postgres/signals.ts'
+import { freshId, sha256Hex } from '../adapters/signing.ts'
 import type { Matched } from '../domain/rules/apply.ts'
 import type { Principal } from '../domain/remediation.ts'
 import { defaultCluster, outsideReason } from './accept.ts'
 import { alertReason, incidentOf, labelsText, webhookBody, type Alert } from './alertmanager.ts'
-import { newId, sha256Hex } from './authentication.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
 
 const results = ['accepted', 'known', 'unmatched', 'refused', 'resolved'] as const
@@ -73,7 +73,7 @@ async function settle(deps: ApiDeps, principal: Principal, one: Sorted): Promise
 }
 
 const draftOf = ({ settings }: ApiDeps, principal: Principal, alert: Alert, matched: Matched): RequestDraft => ({
-  id: newId(),
+  id: freshId(),
   door: 'alert',
   principal,
   action: matched.action,

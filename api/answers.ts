@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { recordAnswer, type AnswerDraft, type AnswerRefusal } from '../adapters/postgres/answers.ts'
+import { freshId } from '../adapters/signing.ts'
 import type { Principal } from '../domain/remediation.ts'
-import { newId } from './authentication.ts'
 import { HttpProblem } from './problems.ts'
 import { noSuchRemediation } from './remediations.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
@@ -60,7 +60,7 @@ type Given = Pick<AnswerDraft, 'id' | 'kind' | 'planDigest' | 'comment'> & { pri
 
 /** The committed row is the answer; telling the run at once is a courtesy that may fail. */
 async function answer(deps: ApiDeps, { id, kind, principal, planDigest, comment }: Given) {
-  const recorded = await recordAnswer(deps.db, { answerId: newId(), id, kind, principal, planDigest, comment })
+  const recorded = await recordAnswer(deps.db, { answerId: freshId(), id, kind, principal, planDigest, comment })
   deps.metrics.answers.inc({ kind, result: recorded.recorded ? 'recorded' : recorded.because })
   if (!recorded.recorded) throw refused(recorded.because, id)
   const { answerId } = recorded

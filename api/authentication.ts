@@ -1,16 +1,12 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { Knex } from 'knex'
 import { findApiKey, type ApiKeyDraft } from '../adapters/postgres/keys.ts'
+import { freshId, sha256Hex } from '../adapters/signing.ts'
 import type { Principal } from '../domain/remediation.ts'
-import { uuidv7 } from '../domain/uuid.ts'
 import { HttpProblem } from './problems.ts'
 
 /** `aegis_<prefix>_<secret>`: the prefix is shown in lists, the secret holds 256 bits and is shown once. */
 const keyForm = /^aegis_([a-z0-9]{8})_[A-Za-z0-9_-]{43}$/
-
-export const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex')
-
-export const newId = (): string => uuidv7(Date.now(), randomBytes(10))
 
 export type NewKey = { key: string; draft: ApiKeyDraft }
 
@@ -18,7 +14,7 @@ export type NewKey = { key: string; draft: ApiKeyDraft }
 export function newApiKey(wanted: Pick<ApiKeyDraft, 'name' | 'roles' | 'owner' | 'expiresAt'>): NewKey {
   const prefix = randomBytes(4).toString('hex')
   const key = `aegis_${prefix}_${randomBytes(32).toString('base64url')}`
-  return { key, draft: { ...wanted, keyId: newId(), prefix, hash: sha256Hex(key) } }
+  return { key, draft: { ...wanted, keyId: freshId(), prefix, hash: sha256Hex(key) } }
 }
 
 /** Who calls, by the credential alone. Asked anew for every call, so that a revoked key ends at once. */

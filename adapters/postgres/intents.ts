@@ -203,8 +203,3 @@ export const intentsOf = async (db: Knex, ids: readonly string[]): Promise<Inten
 
 /** Whether a call may have been sent whose outcome is not known. */
 export const unresolved = `attempts > 0 and state <> 'settled'`
-
-/** Intents that may have been sent and whose outcome is not known: to be fenced before closing. */
-export const unresolvedIntents = guarded(async (db: Knex, id: string): Promise<Intent[]> =>
-  (await rows<IntentRow>(db, `select * from ledger.intent where id = :id and ${unresolved} order by phase`, { id })).map(toIntent),
-)

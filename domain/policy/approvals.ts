@@ -32,6 +32,3 @@ export function approvalState(rule: ApprovalRule, requester: Principal, approval
   const met = given >= needed && missingGroups.length === 0 && missingRoles.length === 0
   return { met, needed, given, missingGroups, missingRoles }
 }
-
-export const approvalsMeet = (rule: ApprovalRule, requester: Principal, approvals: readonly Approval[]): boolean =>
-  approvalState(rule, requester, approvals).met

@@ -4,7 +4,7 @@ import { recordAnswer } from '../../../adapters/postgres/answers.ts'
 import { closeRemediation } from '../../../adapters/postgres/close.ts'
 import { historyCounts } from '../../../adapters/postgres/decisions.ts'
 import { liftFreeze, setFreeze } from '../../../adapters/postgres/freeze.ts'
-import { beginAttempt, loadIntent, markFencing, recordIntent, settleIntent, unresolvedIntents, type IntentRefusal } from '../../../adapters/postgres/intents.ts'
+import { beginAttempt, loadIntent, markFencing, recordIntent, settleIntent, type IntentRefusal } from '../../../adapters/postgres/intents.ts'
 import { readStream } from '../../../adapters/postgres/ledger.ts'
 import { saveWarrant } from '../../../adapters/postgres/warrants.ts'
 import { bob, freshId, openDatabase, permitted, recorded, storedWarrant, times, warranted, type Permitted, type TestDatabase } from './database.ts'
@@ -164,13 +164,12 @@ test('a freeze does not wait for a worker that stopped in the middle of its chec
 test('the first result stands, and the same one again is no contradiction', async () => {
   const given = await recorded(db)
   await beginAttempt(db.execution, given)
-  expect((await unresolvedIntents(db.reader, given.id)).map(({ phase }) => phase)).toEqual(['act'])
+  expect(await loadIntent(db.reader, given.id, 'act')).toMatchObject({ state: 'sent', result: null })
   const results = await Promise.all(times(10, (index) => settle(given.id, index % 2 ? 'applied' : 'fenced')))
   const [stands] = new Set(results.map(({ result }) => result))
   expect(new Set(results.map(({ result }) => result)).size).toBe(1)
   expect(results.filter(({ settled }) => settled)).toHaveLength(5)
   expect(await loadIntent(db.reader, given.id, 'act')).toMatchObject({ state: 'settled', result: stands })
-  expect(await unresolvedIntents(db.reader, given.id)).toEqual([])
   expect((await kinds(given.id)).filter((kind) => kind === 'settled')).toHaveLength(1)
 })
 
