@@ -28,7 +28,7 @@ async function watched({ settleMs, timeoutMs = 60_000, begunMs = 0, earlyMs = 0,
   const looks: number[] = []
   const deps = {
     db: {},
-    store: { loadPlan: async () => ({ plan, baseline }), setPhase: async () => undefined },
+    store: { beginVerifying: async () => ({ plan, baseline }) },
     cluster: {
       async health() {
         looks.push(clockMs - startMs)

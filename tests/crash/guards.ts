@@ -54,14 +54,14 @@ export const guards: readonly Guard[] = [
     file: 'adapters/postgres/permission.ts',
     line: `if (!facts.claimed) return 'claim_lost'`,
     without: '',
-    test: { file: 'forged', name: 'with a claim token that is not the holder\'s changes nothing' },
+    test: { file: 'forged', name: `with a claim token that is not the holder's changes nothing .guard: claim token.` },
   },
   {
     guard: 'the check of the warrant',
     file: 'activities/permission.ts',
     line: `if (typeof warrant === 'string') return { refused: warrant }`,
     without: `if (typeof warrant === 'string') return { plan }`,
-    test: { file: 'forged', name: `to act with another remediation's warrant changes nothing` },
+    test: { file: 'forged', name: `to act with another remediation's warrant changes nothing .guard: warrant.` },
   },
   {
     guard: 'the fence before closing',
@@ -75,6 +75,6 @@ export const guards: readonly Guard[] = [
     file: 'adapters/postgres/close.ts',
     line: 'if (standing) return { closed: false, ending: standing }',
     without: '',
-    test: { file: 'forged', name: 'to close writes no second terminal row' },
+    test: { file: 'forged', name: 'to close writes no second terminal row .guard: terminal row.' },
   },
 ]
