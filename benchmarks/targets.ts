@@ -30,7 +30,7 @@ export async function createTargets(kubeconfig: string): Promise<Targets> {
   for (const namespace of new Set(all.map((target) => target.namespace))) await core.createNamespace({ body: { metadata: { name: namespace } } })
   for (const { namespace, name } of all) await apps.createNamespacedDeployment({ namespace, body: deployment(name) })
   await untilReady(apps, all.length)
-  return { next: inTurn(acting), nextAsking: inTurn(asking) }
+  return { next: inTurn(acting), nextAsking: upwards(asking) }
 }
 
 const numbered = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, index) => `${prefix}-${String(index + 1).padStart(2, '0')}`)
@@ -49,6 +49,16 @@ async function untilReady(apps: AppsV1Api, count: number): Promise<void> {
     if (ready >= count) return
     if (Date.now() > deadline) throw new Error(`${ready} of ${count} workloads were ready after ${readyLimitMs / 1000} s`)
     await sleep(500)
+  }
+}
+
+/** Nobody answers these, so they stay as they are, and what is asked for stays wanted. */
+function upwards(targets: readonly Target[]): () => Scale {
+  let asked = 0
+  return () => {
+    const target = targets[asked++ % targets.length]
+    if (!target) throw new Error('there are no targets')
+    return { ...target, replicas: many }
   }
 }
 

@@ -3,12 +3,13 @@ import { actionNames, type ActionName } from '../../domain/remediation.ts'
 import { startFaultyAegis, type FaultyAegis, type Standby } from '../helpers/faulty-aegis.ts'
 import { broken, handsOn, hungStatefulPod, replicas, subjectFor, type Subject } from '../helpers/subjects.ts'
 import { eventually } from '../helpers/stack.ts'
+import { withResolvers } from '../../sandbox/faults/traps.ts'
 import { stopAt, type Journey } from './calls.ts'
 import { begin, recordOf, within } from './crash-points.ts'
 
 /**
- * X5: a worker is stopped between its last word with the database and its call. Another finishes the remediation; then
- * the first wakes up and makes its call. What keeps it out is the resourceVersion and the UID in the call itself.
+ * X5: a worker is stopped with its call on the way. Another finishes the remediation; then the first wakes up and its
+ * call arrives. What keeps it out is the resourceVersion and the UID in the call itself.
  */
 let faulty: FaultyAegis
 let standby: Standby | undefined
@@ -24,34 +25,47 @@ afterAll(() => faulty?.stop())
 
 const limitMs = 90_000
 
-/** Asked for, and its worker stopped when the database has said yes and nothing is sent yet. */
-async function stoppedBeforeItsCall(subject: Subject): Promise<Journey> {
+/** `wake` lets the call go on and its worker with it, and tells what the API server said. */
+type Sleeper = Journey & { wake(): Promise<number | undefined> }
+
+/**
+ * Asked for, and stopped with its call on the way: it has left the worker and not reached the API server. Held there
+ * and not before, because a worker that wakes up before it has sent would find its time over and send nothing.
+ */
+async function stoppedAtItsCall(subject: Subject): Promise<Sleeper> {
   const journey = await begin(faulty, subject)
-  const commitOf = { sql: /update ledger\.intent set state = 'sent'/, values: [new RegExp(journey.id)] }
-  const stopped = faulty.postgres.once({ commitOf, phase: 'after_send' }, () => faulty.worker.kill('SIGSTOP'))
+  const [reached, gate] = [withResolvers<void>(), withResolvers<'pass'>()]
+  const itsCall = { effective: true, path: new RegExp(`/namespaces/${subject.namespace}/`) }
+  const late = faulty.executor.once({ ...itsCall, phase: 'after_send' })
+  faulty.executor.arm({ ...itsCall, phase: 'before_send' }, () => {
+    faulty.worker.kill('SIGSTOP')
+    reached.resolve()
+    return gate.promise
+  })
   journey.go()
-  await within(limitMs, 'the worker is stopped', stopped)
+  await within(limitMs, 'the worker is stopped', reached.promise)
   faulty.temporal.cut() // its polls go, or tasks would be handed to a sleeper
   expect(faulty.judge.attempts(subject.namespace)).toEqual([])
-  return journey
-}
-
-/** The sleeper's call, and what the API server said to it. */
-async function wake({ namespace }: Journey): Promise<number | undefined> {
-  const late = faulty.executor.once({ effective: true, path: new RegExp(`/namespaces/${namespace}/`), phase: 'after_reply' })
-  faulty.worker.kill('SIGCONT')
-  return (await within(limitMs, 'the sleeper makes its call', late)).status
+  return {
+    ...journey,
+    async wake() {
+      gate.resolve('pass')
+      const { status } = await within(limitMs, 'the late call is answered', late)
+      faulty.worker.kill('SIGCONT')
+      return status
+    },
+  }
 }
 
 describe('a zombie changes nothing once another worker has healed the workload (guard: resourceVersion)', () => {
   test.each(actionNames)('%s', async (action: ActionName) => {
-    const journey = await stoppedBeforeItsCall(await subjectFor(faulty.cluster, action))
+    const journey = await stoppedAtItsCall(await subjectFor(faulty.cluster, action))
     standby = await faulty.standby()
     expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'healed' })
     const before = await recordOf(faulty, journey)
     expect(before.effects).toHaveLength(1)
 
-    expect(await wake(journey)).toBe(action === 'restart_pod' ? 404 : 409)
+    expect(await journey.wake()).toBe(action === 'restart_pod' ? 404 : 409)
     expect(await recordOf(faulty, journey)).toEqual(before)
   }, limitMs)
 })
@@ -60,7 +74,7 @@ describe('a zombie changes nothing once another worker has taken the change back
   test.each(['scale_deployment', 'rollback_deployment'] as const)('%s', async (action) => {
     const subject = await subjectFor(faulty.cluster, action, { image: 'registry.example/checkout:1-fragile' })
     const hands = handsOn(faulty.cluster, subject.namespace)
-    const journey = await stoppedBeforeItsCall(subject)
+    const journey = await stoppedAtItsCall(subject)
     const verifying = stopAt(faulty, journey, { call: 'kubernetes health', phase: 'before_send' })
     standby = await faulty.standby()
     await within(limitMs, 'the standby verifies', verifying.reached)
@@ -69,7 +83,7 @@ describe('a zombie changes nothing once another worker has taken the change back
     expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'undone', verdict: 'worse' })
     expect(faulty.judge.effectsOf(journey.id, subject.namespace)).toHaveLength(2)
 
-    expect(await wake(journey)).toBe(409)
+    expect(await journey.wake()).toBe(409)
     expect(faulty.judge.effects(subject.namespace)).toHaveLength(2)
     const { spec } = await hands.deployment()
     if (action === 'scale_deployment') expect(spec?.replicas).toBe(replicas)
@@ -83,13 +97,13 @@ test('a zombie does not evict the pod that has taken the name of the one it was 
   const hands = handsOn(faulty.cluster, subject.namespace)
   const podNamed = async () => (await hands.pods()).find(({ metadata }) => metadata?.name === subject.request.target.name)?.metadata
   const judged = (await podNamed())?.uid
-  const journey = await stoppedBeforeItsCall(subject)
+  const journey = await stoppedAtItsCall(subject)
   standby = await faulty.standby()
   expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'healed' })
   const newcomer = (await podNamed())?.uid
   expect(newcomer).not.toBe(judged)
 
-  expect(await wake(journey)).toBe(409)
+  expect(await journey.wake()).toBe(409)
   expect(await podNamed()).toMatchObject({ uid: newcomer })
   expect((await podNamed())?.deletionTimestamp).toBeUndefined()
   const evictions = await eventually('both evictions are in the audit log', () => {
