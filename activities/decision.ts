@@ -11,13 +11,16 @@ import { reserve } from './reserve.ts'
 import type { DecisionSteps } from './results.ts'
 
 /** The steps of the decision worker: reads clusters, holds the warrant key, never writes to a cluster. */
-export const decisionSteps = (deps: DecisionDeps, looks = firstLooks(Date.now)): DecisionSteps => ({
-  detect: detect(deps, looks),
-  plan: plan(deps, looks),
-  evaluatePolicy: evaluatePolicy(deps),
-  checkAnswer: checkAnswer(deps),
-  reserve: reserve(deps),
-  issueWarrant: issueWarrant(deps),
-  judgeLost: judgeLost(deps),
-  close: close(deps),
-})
+export function decisionSteps(deps: DecisionDeps): DecisionSteps {
+  const looks = firstLooks(Date.now)
+  return {
+    detect: detect(deps, looks),
+    plan: plan(deps, looks),
+    evaluatePolicy: evaluatePolicy(deps),
+    checkAnswer: checkAnswer(deps),
+    reserve: reserve(deps),
+    issueWarrant: issueWarrant(deps),
+    judgeLost: judgeLost(deps),
+    close: close(deps),
+  }
+}

@@ -1,16 +1,15 @@
 import { Context, type Info } from '@temporalio/activity'
 import { ApplicationFailure, TemporalFailure } from '@temporalio/common'
 import type { ActivityExecuteInput, ActivityInboundCallsInterceptor } from '@temporalio/worker'
+import type { StepRecord } from '../adapters/postgres/steps.ts'
 import { Failure } from '../domain/failure.ts'
 import { toApplicationFailure } from './failures.ts'
-import { startRecording, type Recorder, type StepAttempt } from './recording.ts'
-
-export type { StepAttempt } from './recording.ts'
+import { startRecording, type Recorder } from './recording.ts'
 
 export type StepHooks = {
-  onEnd(attempt: StepAttempt): void
-  record(attempt: StepAttempt): Promise<void>
-  onFailure(attempt: StepAttempt, failure: unknown): void
+  onEnd(attempt: StepRecord): void
+  record(attempt: StepRecord): Promise<void>
+  onFailure(attempt: StepRecord, failure: unknown): void
   heartbeatEveryMs: number
 }
 
@@ -67,11 +66,11 @@ const isOutOfTime = ({ isLocal, scheduledTimestampMs, scheduleToCloseTimeoutMs }
 
 const unexpected = 'the step failed unexpectedly; the worker log has the details'
 
-async function record(hooks: StepHooks, attempt: StepAttempt): Promise<void> {
+async function record(hooks: StepHooks, attempt: StepRecord): Promise<void> {
   if (!selfRecording.has(attempt.step)) await hooks.record(attempt)
 }
 
-type Described = Pick<StepAttempt, 'id' | 'step' | 'call' | 'attempt' | 'startedAt' | 'endedAt'>
+type Described = Pick<StepRecord, 'id' | 'step' | 'call' | 'attempt' | 'startedAt' | 'endedAt'>
 
 function attemptOf(input: ActivityExecuteInput, startedAt: Date): Described {
   const { activityType, activityId, attempt, workflowExecution } = Context.current().info
@@ -79,12 +78,12 @@ function attemptOf(input: ActivityExecuteInput, startedAt: Date): Described {
   return { id, step: activityType, call: `${workflowExecution?.runId}/${activityId}`, attempt, startedAt, endedAt: new Date() }
 }
 
-function describe(input: ActivityExecuteInput, startedAt: Date, result: unknown): StepAttempt {
+function describe(input: ActivityExecuteInput, startedAt: Date, result: unknown): StepRecord {
   const { summary = '', ...facts } = result as { summary?: string } & Record<string, unknown>
   return { ...attemptOf(input, startedAt), result: 'ok', code: null, summary, facts }
 }
 
-function describeFailure(input: ActivityExecuteInput, startedAt: Date, failure: unknown): StepAttempt {
+function describeFailure(input: ActivityExecuteInput, startedAt: Date, failure: unknown): StepRecord {
   const known = failure instanceof Failure
   return {
     ...attemptOf(input, startedAt),

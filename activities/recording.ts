@@ -1,24 +1,10 @@
 import { asyncLocalStorage, type Context } from '@temporalio/activity'
-
-/** One attempt of one step, as the ledger keeps it. */
-export type StepAttempt = {
-  id: string
-  step: string
-  /** Tells one call of a step from another of the same run, and one run from another. */
-  call: string
-  attempt: number
-  startedAt: Date
-  endedAt: Date
-  result: 'ok' | 'failed'
-  code: string | null
-  summary: string
-  facts: Record<string, unknown>
-}
+import type { StepRecord } from '../adapters/postgres/steps.ts'
 
 /** The attempt that is under way, for a step that ends with a write and has itself recorded by it. */
 export type Recorder = {
   /** The entry of the attempt, were this its result. */
-  describe(result: object): StepAttempt
+  describe(result: object): StepRecord
   /** The result that the ledger has. */
   recorded?: object
 }
@@ -39,7 +25,7 @@ function recorderNow(): Recorder | undefined {
  * returns something else, and the attempt is recorded by itself like any other.
  */
 export async function endingWith<Stored, Result extends object>(
-  write: (step: (stored: Stored) => StepAttempt | undefined) => Promise<Stored>,
+  write: (step: (stored: Stored) => StepRecord | undefined) => Promise<Stored>,
   resultOf: (stored: Stored) => Result,
 ): Promise<Result> {
   const recorder = recorderNow()

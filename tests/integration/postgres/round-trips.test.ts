@@ -6,7 +6,8 @@ import type { Knex } from 'knex'
 import { decisionSteps } from '../../../activities/decision.ts'
 import type { DecisionDeps, ExecutionDeps } from '../../../activities/deps.ts'
 import { executionSteps } from '../../../activities/execution.ts'
-import { stepInterceptor, type StepAttempt } from '../../../activities/interceptor.ts'
+import { stepInterceptor } from '../../../activities/interceptor.ts'
+import type { StepRecord } from '../../../adapters/postgres/steps.ts'
 import type { DecisionSteps, ExecutionSteps } from '../../../activities/results.ts'
 import { compileFiles } from '../../../adapters/policies/files.ts'
 import { connectDatabase } from '../../../adapters/postgres/connect.ts'
@@ -84,7 +85,7 @@ type Around = (input: ActivityExecuteInput, next: (input: ActivityExecuteInput) 
 /** Runs steps as a worker does, around each the real interceptor, and keeps what each cost. */
 function worker(side: Side, steps: DecisionSteps | ExecutionSteps) {
   let calls = 0
-  const record = (attempt: StepAttempt) => store.recordStep(pools[side], attempt)
+  const record = (attempt: StepRecord) => store.recordStep(pools[side], attempt)
   const execute = stepInterceptor({ heartbeatEveryMs: 60_000, onEnd() {}, onFailure() {}, record }).execute as Around
   return async <Result>(step: string, input: object, attempt = 1): Promise<{ result: Result; cost: Count }> => {
     const info = { activityType: step, activityId: `${++calls}`, attempt, workflowExecution: { runId: 'run' }, isLocal: false }
