@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import type { IncidentKey, Outcome, Phase, RemediationRequest } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
+import { appendEntry, systemActor } from './ledger.ts'
 import { insertRequest, toRequest, type Accepted, type RequestDraft, type RequestRow } from './request-rows.ts'
 import { first, inTransaction, rows } from './sql.ts'
 
@@ -129,6 +130,7 @@ export const retryableAlert = guarded(async (db: Knex, { fingerprint, startsAt }
 
 const waitingPhases: readonly Phase[] = ['accepted', 'planning', 'awaiting_approval', 'waiting_turn']
 
+const comment = 'every alert that asked for this has stopped'
 const system = { id: 'aegis', kind: 'service', owner: 'aegis', roles: ['service'] }
 
 /**
@@ -145,7 +147,10 @@ export const markResolved = guarded((db: Knex, { fingerprint, startsAt }: Incide
       { fingerprint, startsAt },
     )
     if (!signal?.remediation_id) return []
-    const told = await rows<{ id: string }>(trx, resolveSql, { id: signal.remediation_id, system: JSON.stringify(system), waiting: [...waitingPhases] })
+    const told = await rows<{ id: string; answer_id: string }>(trx, resolveSql, { id: signal.remediation_id, system: JSON.stringify(system), comment, waiting: [...waitingPhases] })
+    for (const { id, answer_id: answerId } of told) {
+      await appendEntry(trx, { stream: id, stepKey: `answer/${answerId}`, kind: 'resolved', actor: systemActor, body: { answerId, comment, fingerprint, startsAt } })
+    }
     return told.map(({ id }) => id)
   }),
 )
@@ -160,7 +165,7 @@ const resolveSql = `
     returning r.id
   ), answered as (
     insert into ledger.answer (answer_id, id, kind, principal, owner, comment)
-    select gen_random_uuid(), id, 'resolve', :system, 'aegis', 'every alert that asked for this has stopped' from resolved
+    select gen_random_uuid(), id, 'resolve', :system, 'aegis', :comment from resolved
     on conflict do nothing returning answer_id, id
   )
-  select id, pg_notify('aegis_answer', answer_id::text) from answered`
+  select id, answer_id, pg_notify('aegis_answer', answer_id::text) from answered`

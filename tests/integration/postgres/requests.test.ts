@@ -141,6 +141,8 @@ describe('alerts', () => {
     expect(await markResolved(db.api, two.signal)).toEqual([])
     const told = (await undeliveredAnswers(db.decision, 100)).filter(({ id }) => id === request.id)
     expect(told).toMatchObject([{ kind: 'resolve', principal: { id: 'aegis' } }])
+    const recorded = (await readStream(db.api, request.id)).filter(({ kind }) => kind === 'resolved')
+    expect(recorded).toMatchObject([{ actor: { kind: 'system' }, body: { answerId: told[0]?.answerId, fingerprint: two.signal.fingerprint } }])
   })
 
   test('a run that acts already is left to verify by itself', async () => {

@@ -100,6 +100,8 @@ test.each([
   ['decision', 'settled'],
   ['api', 'closed'],
   ['api', 'intent'],
+  ['execution', 'resolved'],
+  ['decision', 'resolved'],
   ['watcher', 'answer'],
   ['watcher', 'closed'],
 ] as const)('%s cannot write a ledger entry of kind `%s`', async (role, kind) => {
