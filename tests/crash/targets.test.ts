@@ -180,8 +180,10 @@ describe('the rollback trap: "previous" flips back to the bad version', () => {
     const journey = await begin(faulty, subject)
     calls['postgres recordIntent'](faulty, journey)('after_send', async () => {
       const { items } = await apps.listNamespacedReplicaSet({ namespace })
-      const old = items.find(({ spec }) => spec?.template?.spec?.containers[0]?.image === good)
-      await apps.deleteNamespacedReplicaSet({ namespace, name: old?.metadata?.name ?? '', propagationPolicy: 'Orphan' })
+      const old = items.find(({ spec }) => spec?.template?.spec?.containers[0]?.image === good)?.metadata?.name ?? ''
+      await apps.deleteNamespacedReplicaSet({ namespace, name: old, propagationPolicy: 'Orphan' })
+      // An orphaning delete is carried out by the garbage collector, in its own time.
+      await eventually('the revision is gone', () => apps.readNamespacedReplicaSet({ namespace, name: old }).then(() => false, () => true), 5_000)
     })
     journey.go()
     expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'blocked', reason: 'revision_gone' })

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
+import { readdirSync } from 'node:fs'
 import { connectDatabase, databaseReady, migrate } from '../../../adapters/postgres/connect.ts'
 import { countApiKeys, createApiKey, createFirstApiKey, findApiKey, listApiKeys, revokeApiKey } from '../../../adapters/postgres/keys.ts'
 import { appendEntry, readStream, systemActor } from '../../../adapters/postgres/ledger.ts'
@@ -141,6 +142,8 @@ describe('readiness', () => {
   })
 })
 
+const migrationNames = readdirSync(new URL('../../../migrations', import.meta.url)).filter((file) => /^\d/.test(file)).map((file) => file.replace('.ts', '')).sort()
+
 describe('migrations', () => {
   test('by three processes at once, in two databases of one server, are applied once each', async () => {
     const [one, two] = [await freshDatabase(), await freshDatabase()]
@@ -158,7 +161,7 @@ describe('migrations', () => {
     const url = new URL(fresh.ownerUrl)
     url.username = owner
     url.password = 'x'
-    expect(await migrate(url.href)).toHaveLength(7)
+    expect(await migrate(url.href)).toEqual(migrationNames)
     const pool = connectDatabase({ url: fresh.urlFor('aegis_decision_login'), applicationName: 'aegis-test', poolMax: 1 })
     expect(await databaseReady(pool)).toEqual({ ok: true })
     await pool.destroy()
