@@ -1,3 +1,4 @@
+import type { FactsForDecision } from '../adapters/postgres/facts.ts'
 import { decide, refusal } from '../domain/policy/decide.ts'
 import type { Decision } from '../domain/policy/decision.ts'
 import { policyInput, type Approval, type Facts, type PolicyInput } from '../domain/policy/input.ts'
@@ -16,11 +17,11 @@ const windows = { '5m': 300_000, '1h': 3_600_000, '24h': 86_400_000 } as const
 /** Asks the policy with the facts of now, and records question and answer whole. */
 export const evaluatePolicy =
   (deps: DecisionDeps): DecisionSteps['evaluatePolicy'] =>
-  async ({ id, digest, answers }) => {
+  async ({ id, digest }) => {
     const { db, store, settings } = deps
-    const [{ request, plan: stored, now: at }, approvals] = await Promise.all([loadPlanned(deps, id, digest), loadApprovals(deps, id, digest, answers)])
+    const { request, plan: stored, now: at, approvals } = await loadPlanned(deps, id, digest)
     const now = at.getTime()
-    const input = await inputOf(deps, request, stored, approvals, now)
+    const input = await inputOf(deps, request, stored, approvals.map(toApproval), now)
     const { decision, capped } = judge(deps, input, request.target.namespace)
 
     const decisionId = deps.freshId()
@@ -78,13 +79,8 @@ function historyFacts({ sinceLastActionMs, ...scopes }: History): Facts {
   }
 }
 
-/** Only committed approvals of this very plan count. */
-async function loadApprovals({ db, store }: DecisionDeps, id: string, digest: string, answers: string[]): Promise<Approval[]> {
-  const rows = await store.loadAnswers(db, answers)
-  return rows
-    .filter((row) => row.id === id && row.kind === 'approve' && row.planDigest === digest)
-    .map(({ principal, at }) => ({ principalId: principal.id, owner: principal.owner, roles: principal.roles, groups: [], at: Date.parse(at) }))
-}
+const toApproval = ({ principal, at }: FactsForDecision['approvals'][number]): Approval =>
+  ({ principalId: principal.id, owner: principal.owner, roles: principal.roles, groups: [], at: Date.parse(at) })
 
 function answerOf({ proceed, code, message }: Capped, { obligations }: Decision, decisionId: string, answerTimeoutMs: number): Evaluated {
   switch (proceed) {

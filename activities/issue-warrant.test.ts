@@ -4,17 +4,19 @@ import type { Warrant } from '../domain/warrant.ts'
 import type { DecisionDeps } from './deps.ts'
 import { issueWarrant } from './issue-warrant.ts'
 
-const input = { id: 'r1', cluster: 'main', digest: 'sha256:p', decisionId: 'd1', answers: ['a1'] }
+const input = { id: 'r1', cluster: 'main', digest: 'sha256:p', decisionId: 'd1' }
 const allowing = { decisionId: 'd1', proceed: 'act', planDigest: 'sha256:p', decision: { validUntil: null } }
-const landed = { planDigest: 'sha256:p', result: 'applied', decisionId: 'd0' }
+const landed = { planDigest: 'sha256:p', result: 'applied', decisionId: 'd0', undoSame: false }
 
-function stage(told: { latest?: object; act?: object | undefined; saved?: string }) {
+type Told = { latest?: object; preflight?: string | null; act?: object | undefined; verdict?: string | null; saved?: string }
+
+function stage({ latest = allowing, preflight = 'clear', act, verdict = null, saved = 'saved' }: Told) {
   const signed: string[] = []
   const deps = {
     db: {},
     store: {
-      factsForWarrant: async () => ({ plan: { plan: { target: { cluster: 'main' } } as Plan }, latest: told.latest ?? allowing, act: told.act, now: new Date(5_000) }),
-      saveWarrant: async () => told.saved ?? 'saved',
+      factsForWarrant: async () => ({ plan: { plan: { target: { cluster: 'main' } } as Plan }, latest, preflight, approvals: ['a1'], act, verdict, now: new Date(5_000) }),
+      saveWarrant: async () => saved,
     },
     signer: { keyId: 'k1', sign: (text: string) => (signed.push(text), 'signature') },
     freshId: () => 'w1',
@@ -42,6 +44,9 @@ describe('a warrant to act', () => {
   ])('is not given when %s', async (_name, latest) => {
     await expect(stage({ latest }).issue({ ...input, phase: 'act' })).rejects.toMatchObject({ kind: 'forbidden', code: 'no_decision' })
   })
+  test.each([['none is on record', null], ['it was refused', 'refused']])('is not given on a preflight when %s', async (_name, preflight) => {
+    await expect(stage({ preflight }).issue({ ...input, phase: 'act' })).rejects.toMatchObject({ kind: 'forbidden', code: 'no_preflight' })
+  })
   test('is not given once the remediation is closed', async () => {
     await expect(stage({ saved: 'closed' }).issue({ ...input, phase: 'act' })).rejects.toMatchObject({ kind: 'conflict' })
   })
@@ -49,7 +54,7 @@ describe('a warrant to act', () => {
 
 describe('a warrant to undo', () => {
   test('stands on the decision behind the act, even when policy has changed its mind since', async () => {
-    const { issue, warrant } = stage({ latest: { ...allowing, decisionId: 'd9', proceed: 'deny' }, act: landed })
+    const { issue, warrant } = stage({ latest: { ...allowing, decisionId: 'd9', proceed: 'deny' }, act: landed, verdict: 'worse' })
     await issue({ ...input, phase: 'undo' })
     expect(warrant()).toMatchObject({ phase: 'undo', decisionId: 'd0' })
   })
@@ -58,6 +63,12 @@ describe('a warrant to undo', () => {
     ['the act did not land', { ...landed, result: 'fenced' }],
     ['another plan was carried out', { ...landed, planDigest: 'sha256:q' }],
   ])('is not given when %s', async (_name, act) => {
-    await expect(stage({ act }).issue({ ...input, phase: 'undo' })).rejects.toMatchObject({ code: 'no_decision' })
+    await expect(stage({ act, verdict: 'worse' }).issue({ ...input, phase: 'undo' })).rejects.toMatchObject({ code: 'no_decision' })
+  })
+  test.each([null, 'better', 'same', 'unknown'])('is not given on the verdict %s', async (verdict) => {
+    await expect(stage({ act: landed, verdict }).issue({ ...input, phase: 'undo' })).rejects.toMatchObject({ kind: 'forbidden', code: 'no_verdict' })
+  })
+  test('is given where nothing changed, if the decision behind the act says so', async () => {
+    await expect(stage({ act: { ...landed, undoSame: true }, verdict: 'same' }).issue({ ...input, phase: 'undo' })).resolves.toMatchObject({ warrantId: 'w1' })
   })
 })

@@ -5,15 +5,15 @@ import type { DecisionDeps, Store } from './deps.ts'
 import { endingWith } from './recording.ts'
 import type { DecisionSteps } from './results.ts'
 
-/** Signs the permission for one phase of one plan. Only a recorded decision to act gives grounds for it. */
+/** Signs the permission for one phase of one plan. Only rows give grounds for it: nothing that a task says does. */
 export const issueWarrant =
   (deps: DecisionDeps): DecisionSteps['issueWarrant'] =>
-  async ({ id, digest, phase, decisionId, answers }) => {
+  async ({ id, digest, phase, decisionId }) => {
     const { db, store, signer } = deps
-    const { plan: stored, now, latest, act } = await store.factsForWarrant(db, id, digest)
-    const { plan } = planned(id, digest, stored)
-    const grounds = phase === 'act' ? decisionToAct(latest, digest, decisionId) : decisionBehindAct(act, digest)
-    if (grounds === undefined) throw new Failure('forbidden', 'no_decision', `no decision of \`${id}\` allows this plan`)
+    const facts = await store.factsForWarrant(db, id, digest)
+    const { now, approvals } = facts
+    const { plan } = planned(id, digest, facts.plan)
+    const grounds = phase === 'act' ? groundsToAct(facts, digest, decisionId) : groundsToUndo(facts, digest)
     const issuedAtMs = now.getTime()
     const warrant: Warrant = {
       type: 'aegis-warrant-v1',
@@ -23,7 +23,7 @@ export const issueWarrant =
       phase,
       planDigest: digest,
       decisionId: grounds.decisionId,
-      approvals: answers,
+      approvals,
       issuedAtMs,
       // A window that closes takes its warrants with it; an expired one sends the run back to the policy.
       expiresAtMs: Math.min(issuedAtMs + warrantLifeMs, grounds.validUntilMs ?? Infinity),
@@ -46,14 +46,23 @@ export const issueWarrant =
 type Facts = Awaited<ReturnType<Store['factsForWarrant']>>
 type Grounds = { decisionId: string; validUntilMs: number | null }
 
-/** The newest decision counts: what was allowed a minute ago may be denied by now. */
-function decisionToAct(latest: Facts['latest'], digest: string, decisionId: string): Grounds | undefined {
+/** The newest decision counts, and the newest preflight: what was allowed and clear a minute ago may not be by now. */
+function groundsToAct({ latest, preflight }: Facts, digest: string, decisionId: string): Grounds {
   const allows = latest?.decisionId === decisionId && latest.proceed === 'act' && latest.planDigest === digest
-  return allows ? { decisionId, validUntilMs: latest.decision['validUntil'] as number | null } : undefined
+  if (!allows) throw new Failure('forbidden', 'no_decision', 'no decision that stands allows this plan')
+  if (preflight !== 'clear') throw new Failure('forbidden', 'no_preflight', 'the newest preflight of this plan is not clear')
+  return { decisionId, validUntilMs: latest.decision['validUntil'] as number | null }
 }
 
-/** The undo was authorised with the act and asks no policy again: the grounds are those of the act's own warrant. */
-function decisionBehindAct(act: Facts['act'], digest: string): Grounds | undefined {
-  if (act?.planDigest !== digest || (act.result !== 'applied' && act.result !== 'presumed')) return undefined
+/**
+ * The undo was authorised with the act and asks no policy again: the grounds are those of the act's own warrant,
+ * and a verdict on record that is one to undo on.
+ */
+function groundsToUndo({ act, verdict }: Facts, digest: string): Grounds {
+  if (act?.planDigest !== digest || (act.result !== 'applied' && act.result !== 'presumed')) {
+    throw new Failure('forbidden', 'no_decision', 'there is no change of this plan to undo')
+  }
+  const calledFor = verdict === 'worse' || (verdict === 'same' && act.undoSame)
+  if (!calledFor) throw new Failure('forbidden', 'no_verdict', `the verdict on record (${verdict ?? 'none'}) does not ask for an undo`)
   return { decisionId: act.decisionId, validUntilMs: null }
 }

@@ -34,7 +34,7 @@ export async function endingWith<Stored, Result extends object>(
     asked = { stored, result: resultOf(stored) }
     return recorder?.describe(asked.result)
   })
-  if (asked?.stored !== stored) return resultOf(stored)
+  if (!asked || asked.stored !== stored) return resultOf(stored)
   if (recorder) recorder.recorded = asked.result
   return asked.result
 }

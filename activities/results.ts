@@ -67,10 +67,10 @@ export type DecisionSteps = {
   detect(input: StepInput & { firstRunId: string }): Promise<Detected>
   /** With `expected`, a plan whose digest differs is `overtaken`: what was approved is no longer what would be done. */
   plan(input: StepInput & { expected: string | null }): Promise<Planned>
-  evaluatePolicy(input: DigestInput & { answers: string[] }): Promise<Evaluated>
+  evaluatePolicy(input: DigestInput): Promise<Evaluated>
   checkAnswer(input: StepInput & { digest: string | null; kind: AnswerKind; answerId: string }): Promise<AnswerChecked>
   reserve(input: DigestInput): Promise<Reserved>
-  issueWarrant(input: DigestInput & { phase: EffectPhase; decisionId: string; answers: string[] }): Promise<Warranted>
+  issueWarrant(input: DigestInput & { phase: EffectPhase; decisionId: string }): Promise<Warranted>
   /** `firstRunId`: a run that is not the one bound to the request closes nothing. Null from the reconciler. */
   close(input: StepInput & { ending: Ending; runId: string; firstRunId: string | null; source: 'workflow' | 'reconciler' }): Promise<Closed>
   /** How a remediation ends whose own run was lost, judged from its intents once they are fenced. */

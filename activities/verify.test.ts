@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Settled } from '../domain/health.ts'
 import type { Health, Plan } from '../domain/plan.ts'
+import type { VerificationRow } from '../adapters/postgres/verifications.ts'
 import type { ExecutionDeps } from './deps.ts'
 import { lookEveryMs, verify } from './verify.ts'
 
@@ -26,9 +27,10 @@ type Told = { settleMs: number; timeoutMs?: number; begunMs?: number; earlyMs?: 
 async function watched({ settleMs, timeoutMs = 60_000, begunMs = 0, earlyMs = 0, state }: Told) {
   let clockMs = startMs + begunMs
   const looks: number[] = []
+  const rows: VerificationRow[] = []
   const deps = {
     db: {},
-    store: { beginVerifying: async () => ({ plan, baseline }) },
+    store: { beginVerifying: async () => ({ plan, baseline }), saveVerification: async (_db: unknown, row: VerificationRow) => void rows.push(row) },
     cluster: {
       async health() {
         looks.push(clockMs - startMs)
@@ -39,6 +41,7 @@ async function watched({ settleMs, timeoutMs = 60_000, begunMs = 0, earlyMs = 0,
     nowMs: () => clockMs,
   } as unknown as ExecutionDeps
   const { verdict } = await verify(deps)({ id, cluster: 'main', digest: 'd', startMs, settleMs, timeoutMs })
+  expect(rows.map((row) => row.verdict)).toEqual([verdict])
   return { verdict, looks, tookMs: clockMs - startMs }
 }
 

@@ -2,6 +2,7 @@ import { actionRules } from '../domain/actions/index.ts'
 import type { Judgement, Sample } from '../domain/verdict.ts'
 import { Failure } from '../domain/failure.ts'
 import type { ExecutionDeps } from './deps.ts'
+import { endingWith } from './recording.ts'
 import type { ExecutionSteps } from './results.ts'
 
 /** As many looks are kept; older ones make room. */
@@ -33,7 +34,10 @@ export const verify =
       if (samples.length > sampleLimit) samples.shift()
       const judgement = actionRules[plan.action].verdict(plan as never, baseline, samples, { settleMs, timeoutMs, startMs, nowMs: nowMs() })
       const { verdict, evidence } = judgement
-      if (verdict !== 'not_yet') return { verdict, evidence, summary: `${verdict}: ${evidence}` }
+      if (verdict !== 'not_yet') {
+        const verified = { verdict, evidence, summary: `${verdict}: ${evidence}` }
+        return endingWith((step) => store.saveVerification(db, { id, digest, verdict, evidence }, step), () => verified)
+      }
       // Bound: at `timeoutMs` the rule above has to say something else than `not_yet`.
       await sleep(untilNextLookMs(input, judgement, nowMs()))
     }

@@ -6,7 +6,7 @@ import { round, spreadOf, spreadRows } from './figures.ts'
 import type { BenchFigures, Ground } from './ground.ts'
 import { cpuRows, processUses } from './processes.ts'
 import { ask, coursesOf, untilClosed } from './remediations.ts'
-import type { BenchReport, BenchRow } from './report.ts'
+import { earlierValue, type BenchReport, type BenchRow } from './report.ts'
 import type { Scale } from './targets.ts'
 
 const pairs = 40
@@ -43,8 +43,8 @@ export async function run(ground: Ground, earlier: readonly BenchReport[]): Prom
 
 function rowsOf(through: readonly number[], straight: readonly number[], burstSeconds: number, earlier: readonly BenchReport[]): BenchRow[] {
   const [aegis, direct] = [spreadOf(through), spreadOf(straight)]
-  const drained = earlier.find(({ name }) => name === 'burst')?.rows.find(({ metric }) => metric === 'first accepted → last mutation')?.value
   const burstName = `${burstSize} at once`
+  const drained = earlierValue(earlier, 'burst', burstName, 'first accepted → last mutation')
   return [
     ...spreadRows('through Aegis, idle', 'accepted → mutation answered', aegis),
     ...spreadRows('straight to the API server', 'read and patch', direct),

@@ -4,6 +4,7 @@ import type { Course } from './remediations.ts'
 export type Spread = { p50: number; p95: number; p99: number; max: number }
 
 export const round = (value: number): number => Math.round(value * 10) / 10
+export const ratio = (value: number, to: number): number => Math.round((value / to) * 100) / 100
 
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = Float64Array.from(values).sort()

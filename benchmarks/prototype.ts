@@ -9,6 +9,13 @@ import { rows } from '../adapters/postgres/sql.ts'
 import { round, spreadOf } from './figures.ts'
 import type { BenchFigures, Ground } from './ground.ts'
 import type { BenchRow } from './report.ts'
+import type { Scale } from './targets.ts'
+
+/** Where `latency` and `throughput` find what to compare themselves with. */
+export const floor = {
+  idle: ['prototype', 'one at a time', 'start → scale answered, p50'],
+  rate: ['prototype', '10 in flight for 20 s', 'runs'],
+} as const
 
 const warmUp = 20
 const oneByOne = 50
@@ -16,20 +23,21 @@ const [inFlight, seconds] = [10, 20]
 
 export type PrototypeSteps = ReturnType<typeof stepsOf>
 
-const stepsOf = (db: Knex, cluster: Cluster, patched: Map<string, number>) => ({
+const stepsOf = (db: Knex, cluster: Cluster, scaled: Map<string, number>) => ({
   /** What any durable step costs at least: one row written and one read. */
   async note(run: string, step: number): Promise<number> {
     await rows(db, 'insert into prototype (run, step) values (:run, :step)', { run, step })
     const [row] = await rows<{ count: number }>(db, 'select count(*)::integer as count from prototype where run = :run', { run })
     return row?.count ?? 0
   },
-  async patch(run: string, { namespace, name }: { namespace: string; name: string }): Promise<void> {
+  /** The very change the remediations make, so that what it sets off in the cluster is part of both. */
+  async scale(run: string, { namespace, name, replicas }: Scale): Promise<void> {
     await rows(db, 'insert into prototype (run, step) values (:run, 8)', { run })
     const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`
-    const body = { metadata: { annotations: { 'prototype.example/run': run } } }
+    const body = { spec: { replicas } }
     const { status } = await cluster.request({ method: 'PATCH', path, body, contentType: 'application/merge-patch+json' })
-    if (status !== 200) throw new Error(`the patch was answered ${status}`)
-    patched.set(run, performance.now())
+    if (status !== 200) throw new Error(`the scale was answered ${status}`)
+    scaled.set(run, performance.now())
   },
 })
 
@@ -41,13 +49,13 @@ export async function run(ground: Ground): Promise<BenchFigures> {
   const db = connectDatabase({ url: ground.ownerUrl, applicationName: 'aegis-prototype', poolMax: 20 })
   await rows(db, 'create table if not exists prototype (run text, step integer, primary key (run, step))')
   const cluster = connectCluster({ name: ground.cluster.name, kubeconfig: ground.cluster.kubeconfig, userAgent: 'aegis-prototype', timeoutMs: 10_000 })
-  const patched = new Map<string, number>()
-  const { start, stop } = await startWorkers(ground.temporal, stepsOf(db, cluster, patched))
+  const scaled = new Map<string, number>()
+  const { start, stop } = await startWorkers(ground.temporal, stepsOf(db, cluster, scaled))
   const timed = async () => {
     const id = randomUUID()
     const startMs = performance.now()
     await start(id, ground.targets.next())
-    return (patched.get(id) ?? Infinity) - startMs
+    return (scaled.get(id) ?? Infinity) - startMs
   }
   try {
     for (let index = 0; index < warmUp; index++) await timed()
@@ -75,8 +83,8 @@ async function underLoad(timed: () => Promise<number>): Promise<BenchRow[]> {
 function rowsOf(name: string, times: readonly number[]): BenchRow[] {
   const { p50, p99 } = spreadOf(times)
   return [
-    { case: name, metric: 'start → patch answered, p50', value: round(p50), unit: 'ms' },
-    { case: name, metric: 'start → patch answered, p99', value: round(p99), unit: 'ms' },
+    { case: name, metric: 'start → scale answered, p50', value: round(p50), unit: 'ms' },
+    { case: name, metric: 'start → scale answered, p99', value: round(p99), unit: 'ms' },
   ]
 }
 
@@ -96,7 +104,7 @@ async function startWorkers(address: string, activities: PrototypeSteps) {
   ]
   const running = workers.map((worker) => worker.run())
   return {
-    start: (id: string, target: { namespace: string; name: string }) =>
+    start: (id: string, target: Scale) =>
       client.workflow.execute('prototype', { workflowId: `prototype/${id}`, taskQueue: decide, args: [id, target, execute] }),
     async stop() {
       workers.forEach((worker) => worker.shutdown())

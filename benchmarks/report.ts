@@ -27,6 +27,10 @@ export function quantile(sorted: ArrayLike<number>, share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!
 }
 
+/** A value of a benchmark that was run before in the same go: the machine drifts, so a ratio says more than two figures. */
+export const earlierValue = (earlier: readonly BenchReport[], name: string, rowCase: string, metric: string): number | undefined =>
+  earlier.find((report) => report.name === name)?.rows.find((row) => row.case === rowCase && row.metric === metric)?.value
+
 export const atMost = (name: string, limit: number, value: number): BenchBar => ({ name, limit, value, holds: value <= limit })
 
 export const atLeast = (name: string, limit: number, value: number): BenchBar => ({ name, limit, value, holds: value >= limit })

@@ -1,7 +1,8 @@
-import { round, spreadOf, toMutation, unmutated } from './figures.ts'
+import { ratio, round, spreadOf, toMutation, unmutated } from './figures.ts'
 import type { BenchFigures, Ground } from './ground.ts'
 import { askSteadily, coursesOf, untilClosed } from './remediations.ts'
-import { atLeast, type BenchRow } from './report.ts'
+import { floor } from './prototype.ts'
+import { atLeast, earlierValue, type BenchReport, type BenchRow } from './report.ts'
 import { settingRows } from './settings.ts'
 
 const firstRate = 10
@@ -15,7 +16,7 @@ const p95LimitMs = 2_000
 type Tried = { sustained: boolean; closedPerSecond: number; rows: BenchRow[] }
 
 /** The highest rate that was kept up for 30 s with accepted → mutation p95 under 2 s: upwards from 10/s, or down from it. */
-export async function run(ground: Ground): Promise<BenchFigures> {
+export async function run(ground: Ground, earlier: readonly BenchReport[]): Promise<BenchFigures> {
   const tries: Tried[] = []
   const attempt = async (rate: number, name: string) => {
     const tried = await tryRate(ground, rate, name)
@@ -33,8 +34,11 @@ export async function run(ground: Ground): Promise<BenchFigures> {
     const below = (rate: number) => Math.min(rate - 1, Math.floor(tries.at(-1)?.closedPerSecond ?? 0))
     for (let rate = below(firstRate); rate > 0 && highest === 0; rate = below(rate)) if (await sustains(rate)) highest = rate
   }
+  const most = Math.max(...tries.map(({ closedPerSecond }) => closedPerSecond))
+  const floorRate = earlierValue(earlier, ...floor.rate)
+  const share: BenchRow[] = floorRate === undefined ? [] : [{ case: 'ratio', metric: 'most closed in a second / the prototype, ten in flight', value: ratio(most, floorRate), unit: '×' }]
   return {
-    rows: [{ case: 'highest sustained rate', metric: `remediations, ${seconds} s each, p95 < ${p95LimitMs / 1000} s`, value: highest, unit: '1/s' }, ...tries.flatMap((tried) => tried.rows), ...settingRows],
+    rows: [{ case: 'highest sustained rate', metric: `remediations, ${seconds} s each, p95 < ${p95LimitMs / 1000} s`, value: highest, unit: '1/s' }, ...share, ...tries.flatMap((tried) => tried.rows), ...settingRows],
     bars: [atLeast('highest sustained rate in 1/s', 10, highest)],
   }
 }

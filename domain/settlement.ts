@@ -1,6 +1,7 @@
 import type { Ending } from './remediation.ts'
 
-export type LostRun = 'terminated' | 'failed' | 'vanished'
+export const lostRuns = ['terminated', 'failed', 'vanished'] as const
+export type LostRun = (typeof lostRuns)[number]
 /** What is known of an intent; `result` null: it may have been sent, and nobody knows what became of it. */
 export type KnownIntent = { attempts: number; result: 'applied' | 'presumed' | 'overtaken' | 'fenced' | 'not_sent' | null }
 
@@ -25,6 +26,10 @@ export function endingOfLostRun(lost: LostRun, act: KnownIntent | undefined, und
   if (lost === 'terminated') return end('cancelled', 'terminated', 'nothing was changed')
   return end('blocked', 'run_lost', 'nothing was changed')
 }
+
+/** Whether a run that was lost somehow can have ended like this. A person may always be asked to look. */
+export const isEndingOfLostRun = ({ outcome, reason }: Ending, act: KnownIntent | undefined, undo: KnownIntent | undefined): boolean =>
+  outcome === 'needs_human' || lostRuns.map((lost) => endingOfLostRun(lost, act, undo)).some((ending) => ending.outcome === outcome && ending.reason === reason)
 
 const isOpen = (intent: KnownIntent | undefined): boolean => intent !== undefined && intent.result === null && intent.attempts > 0
 const hasEffect = (intent: KnownIntent | undefined): boolean => intent?.result === 'applied' || intent?.result === 'presumed'

@@ -6,9 +6,9 @@ import { ref, type Story } from './story.ts'
 export const anyAnswer: readonly AnswerKind[] = ['approve', 'reject', 'cancel', 'resolve']
 export const stopAnswers: readonly AnswerKind[] = ['cancel', 'resolve']
 
-/** Looks at a cancel (or a resolved alert) that came in the meantime, if its row bears it out. */
-export async function stopAsked({ run, decide }: Story, withinMs: number): Promise<Ending | undefined> {
-  for (let message = run.take(stopAnswers); message; message = run.take(stopAnswers)) {
+/** Looks at what came in the meantime and asks to stop, if its row bears it out. */
+export async function stopAsked({ run, decide }: Story, withinMs: number, kinds = stopAnswers): Promise<Ending | undefined> {
+  for (let message = run.take(kinds); message; message = run.take(kinds)) {
     const checked = await decide.checkAnswer(`check the answer ${message.kind}`, withinMs, { ...ref(run), digest: null, ...message })
     if (checked.valid) return endingOfAnswer(checked.kind, checked.by, checked.comment)
   }

@@ -1,5 +1,6 @@
 import { CancellationScope, isCancellation } from '@temporalio/workflow'
 import type { Ending, Verdict } from '../domain/remediation.ts'
+import type { AnswerKind } from '../domain/transition.ts'
 import { stopAsked } from './answers.ts'
 import { ending, endingOf } from './endings.ts'
 import { mutate } from './mutate.ts'
@@ -9,6 +10,8 @@ import { ref, roundLimit, type Permit, type Story } from './story.ts'
 const handOverMs = 20_000
 /** For looking at a cancel; the deadline of the remediation may be over by now. */
 const answerCheckMs = 60_000
+/** A change that was made is judged to its end: that the alert stopped is what it is for. */
+const effectStops: readonly AnswerKind[] = ['cancel']
 
 /** Did it help? Holds, or takes back what made it worse. */
 export async function judgeEffect(story: Story, permit: Permit): Promise<Ending> {
@@ -44,8 +47,8 @@ async function verifyUnlessCancelled(story: Story, digest: string): Promise<Seen
   watched.catch(() => undefined) // awaited below; until then a rejection is not unhandled
   try {
     for (let round = 0; round < roundLimit && !done; round++) {
-      await firstOf(watched, () => run.answer(['cancel']))
-      const stopped = done ? undefined : await stopAsked(story, answerCheckMs)
+      await firstOf(watched, () => run.answer(effectStops))
+      const stopped = done ? undefined : await stopAsked(story, answerCheckMs, effectStops)
       if (stopped) {
         scope.cancel()
         await watched.catch(() => undefined)

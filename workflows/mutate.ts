@@ -33,8 +33,8 @@ export async function mutate(story: Story, permit: Permit, phase: EffectPhase): 
 
 /** A new warrant to act needs a new decision; denied meanwhile is denied. */
 async function renew({ run, decide }: Story, permit: Permit, leftMs: number): Promise<Permit | Ending> {
-  const { digest, answers } = permit
-  const evaluated = await decide.evaluatePolicy('ask the policy again for a new warrant', leftMs, { ...ref(run), digest, answers })
+  const { digest } = permit
+  const evaluated = await decide.evaluatePolicy('ask the policy again for a new warrant', leftMs, { ...ref(run), digest })
   if (evaluated.proceed === 'act') return { ...permit, decisionId: evaluated.decisionId }
   if (evaluated.proceed === 'stop') return evaluated.ending
   return ending('blocked', 'approval_lapsed', 'the policy asks for an approval again; ask for a new remediation')
@@ -42,9 +42,9 @@ async function renew({ run, decide }: Story, permit: Permit, leftMs: number): Pr
 
 async function attempt(story: Story, permit: Permit, phase: EffectPhase, leftMs: number): Promise<Attempted> {
   const { run, decide, execute } = story
-  const { digest, claimToken, decisionId, answers } = permit
+  const { digest, claimToken, decisionId } = permit
   run.enter(phase === 'act' ? 'acting' : 'undoing', phase === 'act' ? 'issueWarrant' : 'issueWarrant for the undo')
-  const { warrantId } = await decide.issueWarrant(`sign a warrant for the ${phase}`, leftMs, { ...ref(run), digest, phase, decisionId, answers })
+  const { warrantId } = await decide.issueWarrant(`sign a warrant for the ${phase}`, leftMs, { ...ref(run), digest, phase, decisionId })
   const validated = await execute.validateSignature(`check the warrant for the ${phase}`, leftMs, { ...ref(run), digest, phase, warrantId })
   const { summary } = validated
   if (!validated.valid) return before({ ending: ending('blocked', validated.reason, summary), summary })

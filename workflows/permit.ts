@@ -3,18 +3,15 @@ import { anyAnswer, endingOfAnswer, pause, stopAsked } from './answers.ts'
 import { ending } from './endings.ts'
 import { pauseOf, ref, roundLimit, type Judged, type Permit, type Story } from './story.ts'
 
-/** Approvals of one plan. They outlive a wait for a turn, and end with the digest they were given for. */
-type Given = { digest: string; answers: string[] }
 /** What stands in the way passes with time. */
 type Later = { retryMs: number; why: string; ending: Ending }
 
 /** Plan, judge, ask and reserve, again from the start whenever something had to be waited for. */
 export async function obtainPermit(story: Story): Promise<Permit | Ending> {
   const { run } = story
-  const given: Given = { digest: '', answers: [] }
   let last = ending('blocked', 'deadline', 'the deadline passed before anything could be done')
   for (let round = 0; round < roundLimit && (round === 0 || run.leftMs() > 0); round++) {
-    const judged = await judge(story, given)
+    const judged = await judge(story)
     if ('outcome' in judged) return judged
     const obtained = 'retryMs' in judged ? judged : await takeRoom(story, judged)
     if (!('retryMs' in obtained)) return obtained
@@ -35,7 +32,7 @@ async function takeRoom({ run, decide }: Story, judged: Judged): Promise<Permit 
   return { retryMs: reserved.retryMs, why: 'wait for a turn', ending: ending('blocked', 'claim_busy', `until the deadline: ${reserved.summary}`) }
 }
 
-async function judge(story: Story, given: Given): Promise<Judged | Ending | Later> {
+async function judge(story: Story): Promise<Judged | Ending | Later> {
   const { run, decide, execute } = story
   const stopped = await stopAsked(story, run.leftMs())
   if (stopped) return stopped
@@ -45,27 +42,25 @@ async function judge(story: Story, given: Given): Promise<Judged | Ending | Late
   if (!planned.planned) return planned.ending
   const { digest, undo } = planned
   run.setDigest(digest)
-  if (given.digest !== digest) Object.assign(given, { digest, answers: [] })
 
   run.enter('planning', 'preflight')
   const preflighted = await execute.preflight('check the plan against the cluster, changing nothing', run.leftMs(), { ...ref(run), digest })
 
   run.enter('planning', 'evaluatePolicy')
-  const evaluated = await decide.evaluatePolicy('ask the policy', run.leftMs(), { ...ref(run), digest, answers: given.answers })
+  const evaluated = await decide.evaluatePolicy('ask the policy', run.leftMs(), { ...ref(run), digest })
   // The policy speaks even where preflight refuses: `observed` and `denied` say more than `blocked`.
   if (evaluated.proceed === 'stop') return evaluated.ending
   if (!preflighted.clear) {
     const { ending: refused, retryMs } = preflighted
     return retryMs === null ? refused : { retryMs, why: 'wait for the disruption budget', ending: refused }
   }
-  if (evaluated.proceed === 'act') return { digest, undo, decisionId: evaluated.decisionId, answers: given.answers, undoSame: evaluated.undoSame }
-  return askPeople(story, undo, given, evaluated.answerTimeoutMs)
+  if (evaluated.proceed === 'act') return { digest, undo, decisionId: evaluated.decisionId, undoSame: evaluated.undoSame }
+  return askPeople(story, { digest, undo }, evaluated.answerTimeoutMs)
 }
 
-/** Waits for people; each approval is checked against its row, and the policy is asked again with it. */
-async function askPeople(story: Story, undo: boolean, given: Given, answerTimeoutMs: number): Promise<Judged | Ending> {
+/** Waits for people; each approval is checked against its row, and the policy is asked again: it counts the rows. */
+async function askPeople(story: Story, { digest, undo }: Pick<Judged, 'digest' | 'undo'>, answerTimeoutMs: number): Promise<Judged | Ending> {
   const { run, decide } = story
-  const { digest } = given
   const untilMs = Date.now() + Math.min(answerTimeoutMs, run.leftMs())
   run.enter('awaiting_approval', 'waiting for approval')
   while (await run.answered(anyAnswer, untilMs - Date.now(), 'wait for an answer')) {
@@ -74,13 +69,14 @@ async function askPeople(story: Story, undo: boolean, given: Given, answerTimeou
     const checked = await decide.checkAnswer(`check the answer ${message.kind}`, run.leftMs(), { ...ref(run), digest, ...message })
     if (!checked.valid) continue
     if (checked.kind !== 'approve') return endingOfAnswer(checked.kind, checked.by, checked.comment)
-    given.answers = [...given.answers, message.answerId]
 
+    run.enter('planning', 'plan')
     const again = await decide.plan('compare the plan with what was approved', run.leftMs(), { ...ref(run), expected: digest })
     if (!again.planned) return again.ending
-    const evaluated = await decide.evaluatePolicy('ask the policy again with the approval', run.leftMs(), { ...ref(run), digest, answers: given.answers })
+    const evaluated = await decide.evaluatePolicy('ask the policy again with the approval', run.leftMs(), { ...ref(run), digest })
     if (evaluated.proceed === 'stop') return evaluated.ending
-    if (evaluated.proceed === 'act') return { digest, undo, decisionId: evaluated.decisionId, answers: given.answers, undoSame: evaluated.undoSame }
+    if (evaluated.proceed === 'act') return { digest, undo, decisionId: evaluated.decisionId, undoSame: evaluated.undoSame }
+    run.enter('awaiting_approval', 'waiting for another approval')
   }
   return ending('unanswered', 'approval_timeout', 'nobody answered in time')
 }

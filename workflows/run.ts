@@ -1,4 +1,4 @@
-import { condition, setCurrentDetails, setHandler, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow'
+import { condition, patched, setCurrentDetails, setHandler, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow'
 import { isWaiting, newConversation, next, take, type AnswerKind, type AnswerMessage, type Reply } from '../domain/transition.ts'
 import type { Ending, Phase } from '../domain/remediation.ts'
 import { firstPhase, searchAttributes } from './names.ts'
@@ -24,6 +24,12 @@ export type Run = {
   answer(kinds: readonly AnswerKind[]): Promise<void>
   end(ending: Ending): void
 }
+
+/** Nobody should look for an approver who has answered, or for the turn of what acts already. */
+const isOver = (published: Phase, phase: Phase): boolean =>
+  (published === 'awaiting_approval' && phase !== published) || (published === 'waiting_turn' && phase === 'acting')
+/** Runs begun before that was said show the phase they waited in until their next wait. */
+const endsOfWaitsAreSaid = 'ends-of-waits-are-said'
 
 export function startRun(input: RemediateInput): Run {
   let conversation = newConversation()
@@ -60,6 +66,7 @@ export function startRun(input: RemediateInput): Run {
     runId: info.runId,
     enter(phase, step) {
       status.phase = phase
+      if (isOver(published, phase) && patched(endsOfWaitsAreSaid)) publishPhase()
       status.step = step
       lines.push(`- ${step}`)
       setCurrentDetails(`**${phase}**\n\n${lines.slice(-20).join('\n')}`)

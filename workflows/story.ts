@@ -10,7 +10,7 @@ export type Story = {
   timing: Timing
 }
 
-export type Judged = { digest: string; undo: boolean; decisionId: string; answers: string[]; undoSame: boolean }
+export type Judged = { digest: string; undo: boolean; decisionId: string; undoSame: boolean }
 /** What the people and the policy agreed to, and the room taken for it. */
 export type Permit = Judged & { claimToken: number }
 

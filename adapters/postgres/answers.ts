@@ -128,17 +128,6 @@ export const loadAnswer = guarded(async (db: Knex, answerId: string): Promise<An
   return row && toAnswer(row)
 })
 
-/** Those that there are, in this order. */
-export const loadAnswers = guarded(async (db: Knex, answerIds: readonly string[]): Promise<Answer[]> => {
-  if (answerIds.length === 0) return []
-  const found = await rows<AnswerRow>(
-    db,
-    `select a.* from unnest(:answerIds::uuid[]) with ordinality given(answer_id, place) join ledger.answer a using (answer_id) order by place`,
-    { answerIds: [...answerIds] },
-  )
-  return found.map(toAnswer)
-})
-
 /** Oldest first. */
 export const answersOf = async (db: Knex, id: string): Promise<Answer[]> =>
   (await rows<AnswerRow>(db, 'select * from ledger.answer where id = :id order by at, answer_id', { id })).map(toAnswer)

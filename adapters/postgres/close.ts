@@ -1,5 +1,5 @@
 import type { Knex } from 'knex'
-import type { Ending, Principal } from '../../domain/remediation.ts'
+import type { Ending, Principal, Verdict } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
 import { turnHandoffsIntoRequests } from './handoffs.ts'
 import { unresolved } from './intents.ts'
@@ -41,7 +41,7 @@ export const closeRemediation = guarded((db: Knex, closing: Closing): Promise<{ 
 const isForeign = ({ first_run_id: bound }: RequestRow, { firstRunId }: Closing): boolean =>
   firstRunId !== null && bound !== null && bound !== firstRunId
 
-type Effects = { acted: boolean; undone: boolean }
+type Effects = { acted: boolean; undone: boolean; verdict: Verdict | null }
 type End = Effects & {
   standing: Ending | null
   /** A call may have been sent whose outcome is not known. */
@@ -65,19 +65,33 @@ const endSql = `
     exists (select from ledger.handoff where into_id = :id and read_at is null) as "handedOff"
   from (
     select coalesce(bool_or(${unresolved}), false) as "mayLand", coalesce(bool_or(phase = 'act' and ${landed}), false) as acted,
-      coalesce(bool_or(phase = 'undo' and ${landed}), false) as undone
+      coalesce(bool_or(phase = 'undo' and ${landed}), false) as undone,
+      (select verdict from ledger.verification where id = :id order by ordinal desc limit 1) as verdict
     from ledger.intent where id = :id
   ) i`
 
 /**
- * An ending may not deny an effect that is on record: a run that was reset finds its own change in the
- * cluster and thinks there is nothing to do. What was not verified then is left to a person.
+ * An ending may neither deny an effect that is on record nor claim one that is not: a run that was reset finds its
+ * own change in the cluster and thinks there is nothing to do, and a message may say anything. What the rows do not
+ * bear out is left to a person.
  */
-function borneOut(wanted: Ending, { acted, undone }: Effects): Ending {
-  const says = wanted.outcome === 'healed' || wanted.outcome === 'needs_human' || wanted.reason === 'cancelled_during_verify'
-  if (!acted || says || (wanted.outcome === 'undone' && undone)) return wanted
-  const message = `its change is in the cluster and was not verified; without that it would have ended ${wanted.outcome} (${wanted.reason})`
+function borneOut(wanted: Ending, effects: Effects): Ending {
+  if (isBorneOut(wanted, effects)) return wanted
+  const message = `${inTheCluster(effects)}; without that it would have ended ${wanted.outcome} (${wanted.reason})`
   return { outcome: 'needs_human', reason: 'unverified', message, verdict: wanted.verdict }
+}
+
+function isBorneOut({ outcome, reason }: Ending, { acted, undone, verdict }: Effects): boolean {
+  if (outcome === 'needs_human') return true
+  if (outcome === 'healed') return acted && !undone && verdict === 'better'
+  if (outcome === 'undone') return undone
+  return !acted || (reason === 'cancelled_during_verify' && !undone)
+}
+
+function inTheCluster({ acted, undone, verdict }: Effects): string {
+  if (undone) return 'its change was taken back'
+  if (!acted) return 'no change of it is on record'
+  return verdict === null ? 'its change is in the cluster and was not verified' : `its change is in the cluster (${verdict})`
 }
 
 function unfenced(wanted: Ending): Ending {

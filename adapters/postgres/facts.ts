@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import type { Principal, Verdict } from '../../domain/remediation.ts'
 import type { DecisionRecord, Proceed } from './decisions.ts'
 import { guarded } from './failures.ts'
 import type { IntentResult } from './intents.ts'
@@ -13,28 +14,47 @@ type PlanPart = { [Column in keyof StoredPlanRow]: StoredPlanRow[Column] | null 
 const planColumns = 'p.digest, p.plan, p.baseline, p.observed_at'
 const planOf = (row: PlanPart): StoredPlan | undefined => (row.plan === null ? undefined : toStoredPlan(row as StoredPlanRow))
 
+export type FactsForDecision = Known & {
+  request: StoredRequest
+  /** Committed approvals of this plan, oldest first; one that comes out the same again finds them. */
+  approvals: { principal: Principal; at: string }[]
+}
+
 /** Undefined: there is no such request. */
-export const factsForDecision = guarded(async (db: Knex, id: string, digest: string): Promise<(Known & { request: StoredRequest }) | undefined> => {
-  const row = await first<RequestRow & PlanPart & { now: Date }>(
+export const factsForDecision = guarded(async (db: Knex, id: string, digest: string): Promise<FactsForDecision | undefined> => {
+  const row = await first<RequestRow & PlanPart & Pick<FactsForDecision, 'approvals'> & { now: Date }>(
     db,
-    `select r.*, ${planColumns}, clock_timestamp() as now
+    `select r.*, ${planColumns}, clock_timestamp() as now, (
+       select coalesce(jsonb_agg(jsonb_build_object('principal', a.principal, 'at', a.at) order by a.at, a.answer_id), '[]')
+       from ledger.answer a where a.id = r.id and a.kind = 'approve' and a.plan_digest = :digest
+     ) as approvals
      from ledger.request r left join ledger.plan p on p.id = r.id and p.digest = :digest where r.id = :id`,
     { id, digest },
   )
-  return row && { request: toStoredRequest(row), plan: planOf(row), now: row.now }
+  return row && { request: toStoredRequest(row), plan: planOf(row), now: row.now, approvals: row.approvals }
 })
 
 export type FactsForWarrant = Known & {
   /** The newest decision, whatever it is about. */
   latest: { decisionId: string; planDigest: string; proceed: Proceed; decision: DecisionRecord & Record<string, unknown> } | undefined
-  /** The act on record, and the decision behind the warrant it is bound to. */
-  act: { planDigest: string; result: IntentResult | null; decisionId: string } | undefined
+  /** What the newest preflight of this plan came to; null: there was none. */
+  preflight: 'clear' | 'refused' | null
+  /** Committed approvals of this plan, oldest first. */
+  approvals: string[]
+  /** The act on record, the decision behind the warrant it is bound to, and what that says of an act that changed nothing. */
+  act: { planDigest: string; result: IntentResult | null; decisionId: string; undoSame: boolean } | undefined
+  /** The newest verdict on this plan's effect. */
+  verdict: Verdict | null
 }
 
 type WarrantFactsRow = PlanPart & { now: Date; latest_id: string | null; latest_digest: string; proceed: Proceed; decision: string } & {
+  preflight: 'clear' | 'refused' | null
+  approvals: string[]
   act_digest: string | null
   result: IntentResult | null
   act_decision: string
+  undo_same: boolean
+  verdict: Verdict | null
 }
 
 export const factsForWarrant = guarded(async (db: Knex, id: string, digest: string): Promise<FactsForWarrant> => {
@@ -44,21 +64,31 @@ export const factsForWarrant = guarded(async (db: Knex, id: string, digest: stri
     now: row.now,
     plan: planOf(row),
     latest: row.latest_id === null ? undefined : { decisionId: row.latest_id, planDigest: row.latest_digest, proceed: row.proceed, decision: JSON.parse(row.decision) as DecisionRecord & Record<string, unknown> },
-    act: row.act_digest === null ? undefined : { planDigest: row.act_digest, result: row.result, decisionId: row.act_decision },
+    preflight: row.preflight,
+    approvals: row.approvals,
+    act: row.act_digest === null ? undefined : { planDigest: row.act_digest, result: row.result, decisionId: row.act_decision, undoSame: row.undo_same },
+    verdict: row.verdict,
   }
 })
 
 const warrantFactsSql = `
   select clock_timestamp() as now, ${planColumns},
     d.decision_id as latest_id, d.plan_digest as latest_digest, d.proceed, d.decision,
-    i.plan_digest as act_digest, i.result, w.decision_id as act_decision
+    (select case when c.refusal is null then 'clear' else 'refused' end from ledger.preflight c where c.id = r.id and c.digest = :digest order by c.at desc limit 1) as preflight,
+    array(select a.answer_id::text from ledger.answer a where a.id = r.id and a.kind = 'approve' and a.plan_digest = :digest order by a.at, a.answer_id) as approvals,
+    i.plan_digest as act_digest, i.result, w.decision_id as act_decision,
+    coalesce(v.verdict = 'same' and (select b.decision::jsonb -> 'obligations' -> 'undoOn' @> '["same"]' from ledger.decision b where b.decision_id = w.decision_id), false) as undo_same,
+    v.verdict
   from (select :id::uuid as id) r
   left join ledger.plan p on p.id = r.id and p.digest = :digest
   left join lateral (
     select decision_id, plan_digest, proceed, decision from ledger.decision where id = r.id order by ordinal desc limit 1
   ) d on true
   left join ledger.intent i on i.id = r.id and i.phase = 'act'
-  left join ledger.warrant w on w.warrant_id = i.warrant_id`
+  left join ledger.warrant w on w.warrant_id = i.warrant_id
+  left join lateral (
+    select verdict from ledger.verification where id = r.id and digest = :digest order by ordinal desc limit 1
+  ) v on true`
 
 export type FactsForExecution = Known & { warrant: { document: string; signature: string } | undefined }
 

@@ -67,14 +67,14 @@ export const toStoredPlan = ({ digest, plan, baseline, observed_at: observedAt }
   observedAt: iso(observedAt),
 })
 
-/** What the execution side found before acting; the same card again is the same row. */
+/** What the execution side found before acting. The same card again is the same row and entry, and the newest. */
 export const savePreflight = guarded(async (db: Knex, { id, digest, card, refusal }: PreflightRow, step?: StepOf<void>): Promise<void> => {
   const cardDigest = createHash('sha256').update(canonicalJson({ card, refusal })).digest('hex')
   await write(db, {
     changes: `
       new as (
         insert into ledger.preflight (id, digest, card_digest, card, refusal) values (:id, :digest, :cardDigest, :card, :refusal)
-        on conflict do nothing returning id
+        on conflict (id, digest, card_digest) do update set at = now() returning id
       )`,
     of: 'new',
     parameters: { id, digest, cardDigest, card: JSON.stringify(card), refusal: refusal && JSON.stringify(refusal) },

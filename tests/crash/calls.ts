@@ -50,6 +50,7 @@ export const calls = {
   'postgres settleIntent': commit(/update ledger\.intent set state = 'settled'/, /^act$/),
   'temporal complete(executeAction)': completion(/"effect":"(applied|presumed)"/),
   'kubernetes health': after({ sql: /update ledger\.request set phase/, values: [/^verifying$/], ...atOnce }, kubernetes({ method: 'GET' })),
+  'postgres saveVerification': statement(/insert into ledger\.verification/),
 } satisfies Record<string, CallOf>
 
 /** Those of the undo, which only a change that made things worse comes to. */

@@ -6,7 +6,7 @@ import { calls, type CallName } from './calls.ts'
 import { begin, crashAt, inBatches, nameOf, pointsOf, recordOf } from './crash-points.ts'
 import { drawn, playsAll, seed } from './draw.ts'
 
-/** X4: three actions × twelve calls × three moments. `npm test` plays a third, drawn by a seed; `npm run test:long` all. */
+/** X4: three actions × thirteen calls × three moments. `npm test` plays a third, drawn by a seed; `npm run test:long` all. */
 const points = pointsOf(actionNames, Object.keys(calls) as CallName[])
 const chosen = playsAll ? points : drawn(points, points.length / 3)
 const batchSize = 6
@@ -35,11 +35,11 @@ async function undisturbedRun(action: ActionName) {
   return recordOf(faulty, journey)
 }
 
-test('there are 108 points, and a seed draws the same third twice', () => {
-  expect(points).toHaveLength(108)
-  expect(drawn(points, 36, 7)).toEqual(drawn(points, 36, 7))
-  expect(new Set(drawn(points, 36, 7)).size).toBe(36)
-  expect(drawn(points, 36, 7)).not.toEqual(drawn(points, 36, 8))
+test('there are 117 points, and a seed draws the same third twice', () => {
+  expect(points).toHaveLength(117)
+  expect(drawn(points, 39, 7)).toEqual(drawn(points, 39, 7))
+  expect(new Set(drawn(points, 39, 7)).size).toBe(39)
+  expect(drawn(points, 39, 7)).not.toEqual(drawn(points, 39, 8))
 })
 
 describe('a worker killed at any call leaves what an undisturbed run leaves', () => {

@@ -64,7 +64,7 @@ describe('a forged task', () => {
       expect(JSON.stringify(await forge(executeMain, step, input))).toMatch(/warrant_unknown|no_intent/)
     }
     expect(await faulty.judge.intents(id)).toEqual([])
-    expect((await forge(decideQueue, 'issueWarrant', { ...input, decisionId: view.decision?.decisionId, answers: [] })).failure).toBeDefined()
+    expect((await forge(decideQueue, 'issueWarrant', { ...input, decisionId: view.decision?.decisionId })).failure).toBeDefined()
     expect(await faulty.judge.rows('select warrant_id from ledger.warrant where id = $1', [id])).toEqual([])
     await untouched(subject)
   }, limitMs)
@@ -111,6 +111,34 @@ describe('a forged task', () => {
     expect((await hands.deployment()).spec?.replicas).toBe(replicas)
     expect(faulty.judge.attempts(subject.namespace)).toHaveLength(1)
     expect(await faulty.judge.terminals(id)).toEqual([ending])
+  }, limitMs)
+
+  test('to take back a change that nobody found wanting gets no warrant (guard: verdict)', async () => {
+    const subject = await subjectFor(faulty.cluster, 'scale_deployment')
+    const journey = await begin(faulty, subject)
+    const stop = stopAt(faulty, journey, { call: 'kubernetes health', phase: 'before_send' })
+    journey.go()
+    await within(limitMs, 'it is being verified', stop.reached)
+    const [intent] = await faulty.judge.rows<{ plan_digest: string }>('select plan_digest from ledger.intent where id = $1', [journey.id])
+    const { decision } = await faulty.operator.show(journey.id)
+    const input = { id: journey.id, cluster: 'main', digest: intent?.plan_digest, phase: 'undo', decisionId: decision?.decisionId }
+    expect((await forge(decideQueue, 'issueWarrant', input)).failure).toBeDefined()
+    expect(await faulty.judge.rows(`select warrant_id from ledger.warrant where id = $1 and phase = 'undo'`, [journey.id])).toEqual([])
+    stop.letGo('pass')
+    expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'healed' })
+    expect(faulty.judge.effectsOf(journey.id, subject.namespace)).toHaveLength(1)
+  }, limitMs)
+
+  test.each(['reconciler', 'workflow'])('to close what is open, as the %s and bound to nothing, is refused (guard: rows of a lost run)', async (source) => {
+    const { subject, id } = await waitingForPeople()
+    for (const outcome of ['healed', 'declined']) {
+      const ending = { outcome, reason: 'forged', message: 'all is well', verdict: 'better' }
+      expect((await forge(decideQueue, 'close', { id, cluster: 'main', ending, runId: randomUUID(), firstRunId: null, source })).failure).toBeDefined()
+    }
+    expect(await faulty.judge.terminals(id)).toEqual([])
+    await faulty.operator.must('POST', `/api/v1/remediations/${id}/cancel`, { comment: 'enough' })
+    expect(await faulty.judge.closed(id)).toMatchObject({ outcome: 'cancelled' })
+    await untouched(subject)
   }, limitMs)
 
   test('to close writes no second terminal row (guard: terminal row)', async () => {

@@ -77,4 +77,18 @@ export const guards: readonly Guard[] = [
     without: '',
     test: { file: 'forged', name: 'to close writes no second terminal row .guard: terminal row.' },
   },
+  {
+    guard: 'the verdict behind an undo',
+    file: 'activities/issue-warrant.ts',
+    line: 'if (!calledFor) throw',
+    without: 'if (digest === undefined) throw',
+    test: { file: 'forged', name: 'to take back a change that nobody found wanting gets no warrant .guard: verdict.' },
+  },
+  {
+    guard: 'the rows behind the end of a lost run',
+    file: 'activities/close.ts',
+    line: 'if (firstRunId === null) await mustFollowFromRows(deps, id, ending)',
+    without: '',
+    test: { file: 'forged', name: 'to close what is open, as the reconciler and bound to nothing, is refused .guard: rows of a lost run.' },
+  },
 ]

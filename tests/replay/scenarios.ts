@@ -11,7 +11,7 @@ export type Steps = DecisionSteps & ExecutionSteps
 export type StepName = keyof Steps
 /** What a step answers, call after call; the last answer stands for all later calls. */
 export type Answers = { [Name in StepName]?: Scripted<Name>[] }
-type Scripted<Name extends StepName> = Awaited<ReturnType<Steps[Name]>> | Error | 'hang' | (() => Awaited<ReturnType<Steps[Name]>>)
+type Scripted<Name extends StepName> = Awaited<ReturnType<Steps[Name]>> | Error | 'hang' | (() => Awaited<ReturnType<Steps[Name]>> | ReturnType<Steps[Name]>)
 
 /** Something from outside, once this step has been called so often (default: once). */
 export type Outside = { after: StepName; calls?: number; do: AnswerKind | 'forge' | 'cancelInTemporal'; by?: 'signal' | 'update' }
@@ -86,6 +86,20 @@ export const scenarios: readonly Scenario[] = [
     outside: [{ after: 'evaluatePolicy', do: 'approve' }, { after: 'evaluatePolicy', calls: 2, do: 'approve' }],
     outcome: 'healed',
     asked: [...judging, ...again, ...again, ...acting, 'verify', 'close'],
+  },
+  {
+    name: 'healed-after-two-approvals-its-waits-said-to-be-over',
+    steps: { evaluatePolicy: [ask, ask, act], checkAnswer: [valid('approve')] },
+    outside: [{ after: 'evaluatePolicy', do: 'approve' }, { after: 'evaluatePolicy', calls: 2, do: 'approve' }],
+    outcome: 'healed',
+    asked: [...judging, ...again, ...again, ...acting, 'verify', 'close'],
+  },
+  {
+    name: 'healed-though-the-alert-resolved-and-a-stranger-cancelled-meanwhile',
+    steps: { verify: [() => new Promise((resolve) => setTimeout(resolve, 700, verified('better')))] },
+    outside: [{ after: 'verify', do: 'resolve' }, { after: 'verify', do: 'cancel' }],
+    outcome: 'healed',
+    asked: [...judging, ...acting, 'verify', 'checkAnswer', 'close'],
   },
   {
     name: 'healed-after-waiting-for-a-turn',

@@ -6,7 +6,8 @@ import { beginAttempt, markFencing, settleIntent } from '../../../adapters/postg
 import { readStream } from '../../../adapters/postgres/ledger.ts'
 import { overdueRequests, unsettledRemediations } from '../../../adapters/postgres/reconcile.ts'
 import { reserve } from '../../../adapters/postgres/reserve.ts'
-import type { Ending, Outcome } from '../../../domain/remediation.ts'
+import { saveVerification } from '../../../adapters/postgres/verifications.ts'
+import type { Ending, Outcome, Verdict } from '../../../domain/remediation.ts'
 import { bob, draftOf, freshId, openDatabase, recorded, reservationOf, started, times, workload, type TestDatabase } from './database.ts'
 
 let db: TestDatabase
@@ -168,19 +169,31 @@ describe('the reconciler', () => {
   })
 })
 
-describe('an ending may not deny what is on record', () => {
-  const applied = async () => {
+describe('an ending may neither deny nor make up what is on record', () => {
+  const applied = async (verdict?: Verdict) => {
     const key = await recorded(db)
     await beginAttempt(db.execution, key)
     await settleIntent(db.execution, { id: key.id, phase: 'act', result: 'applied', detail: {} })
+    if (verdict) await saveVerification(db.execution, { id: key.id, digest: key.planDigest, verdict, evidence: 'seen' })
     return key.id
   }
   test.each(['no_action_needed', 'blocked', 'cancelled', 'overtaken', 'undone'] as const)('with an effect in the cluster `%s` becomes a person’s case', async (outcome) => {
     expect((await close(await applied(), outcome)).ending).toMatchObject({ outcome: 'needs_human', reason: 'unverified' })
   })
   test('healed, and cancelled while it was being verified, stand', async () => {
-    expect((await close(await applied(), 'healed')).ending.outcome).toBe('healed')
+    expect((await close(await applied('better'), 'healed')).ending.outcome).toBe('healed')
     expect((await close(await applied(), 'cancelled', { ending: ending('cancelled', 'cancelled_during_verify') })).ending.outcome).toBe('cancelled')
+  })
+  test.each([undefined, 'worse', 'same', 'unknown'] as const)('healed on the verdict %s becomes a person’s case', async (verdict) => {
+    expect((await close(await applied(verdict), 'healed')).ending).toMatchObject({ outcome: 'needs_human', reason: 'unverified' })
+  })
+  test('it is the newest verdict that counts', async () => {
+    const id = await applied('better')
+    await saveVerification(db.execution, { id, digest: 'sha256:p', verdict: 'worse', evidence: 'seen' })
+    expect((await close(id, 'healed')).ending).toMatchObject({ outcome: 'needs_human', reason: 'unverified' })
+  })
+  test.each(['healed', 'undone'] as const)('`%s` without any change becomes a person’s case', async (outcome) => {
+    expect((await close(await started(db), outcome)).ending).toMatchObject({ outcome: 'needs_human', reason: 'unverified', message: expect.stringContaining('no change of it is on record') })
   })
 })
 

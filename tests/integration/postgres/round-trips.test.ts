@@ -113,9 +113,9 @@ async function heal(): Promise<{ id: string; costs: Record<string, Count> }> {
   await step(decide, 'detect', { firstRunId: 'run' })
   await step(decide, 'plan', { expected: null })
   await step(execute, 'preflight', {})
-  await step(decide, 'evaluatePolicy', { answers: [] })
+  await step(decide, 'evaluatePolicy', {})
   await step(decide, 'reserve', {})
-  await step(decide, 'issueWarrant', { phase: 'act', answers: [] })
+  await step(decide, 'issueWarrant', { phase: 'act' })
   await step(execute, 'validateSignature', { phase: 'act' })
   await step(execute, 'recordIntent', { phase: 'act', runId: 'run' })
   expect(await step(execute, 'executeAction', {})).toMatchObject({ effect: 'applied' })
@@ -142,7 +142,7 @@ test('each step is one entry, behind the entry of what it did', async () => {
   const stream = await store.readStream(db.reader, id)
   expect(told(stream)).toEqual([
     ...['requested', 'detect ok', 'planned', 'plan ok', 'preflight', 'preflight ok', 'decision', 'evaluatePolicy ok', 'reserved', 'reserve ok'],
-    ...['warrant', 'issueWarrant ok', 'validateSignature ok', 'intent', 'recordIntent ok', 'attempt', 'settled', 'executeAction ok', 'verify ok', 'closed'],
+    ...['warrant', 'issueWarrant ok', 'validateSignature ok', 'intent', 'recordIntent ok', 'attempt', 'settled', 'executeAction ok', 'verified', 'verify ok', 'closed'],
   ])
   expect(stream.find(({ body }) => body['step'] === 'plan')?.body).toMatchObject({ attempt: 1, call: 'run/2', summary: expect.stringContaining('from 2 to 4'), facts: { planned: true } })
   expect(firstBrokenLink(stream.map(({ text }) => text), sha256Hex)).toBeUndefined()
@@ -154,15 +154,16 @@ test('an attempt that finds its work done is recorded all the same, and one that
   const ref = { id, cluster: 'main' }
   for (const attempt of [1, 2]) await decide('plan', { ...ref, expected: null }, attempt)
   const { result: { digest } } = await decide<{ digest: string }>('plan', { ...ref, expected: null })
-  const { result: { decisionId } } = await decide<{ decisionId: string }>('evaluatePolicy', { ...ref, digest, answers: [] })
+  const { result: { decisionId } } = await decide<{ decisionId: string }>('evaluatePolicy', { ...ref, digest })
+  await worker('execution', executionSteps(executionDeps()))('preflight', { ...ref, digest })
   for (const attempt of [1, 2]) await decide('reserve', { ...ref, digest }, attempt)
   const ending = { outcome: 'cancelled', reason: 'test', message: 'm', verdict: null } as const
   await store.closeRemediation(db.decision, { id, ending, source: 'reconciler', runId: null, firstRunId: null, facts: {}, newId: freshId })
-  await expect(decide('issueWarrant', { ...ref, digest, decisionId, phase: 'act', answers: [] })).rejects.toMatchObject({ type: 'conflict' })
+  await expect(decide('issueWarrant', { ...ref, digest, decisionId, phase: 'act' })).rejects.toMatchObject({ type: 'conflict' })
 
   const stream = await store.readStream(db.reader, id)
   expect(told(stream)).toEqual([
-    ...['requested', 'planned', 'plan ok', 'plan ok', 'plan ok', 'decision', 'evaluatePolicy ok', 'reserved', 'reserve ok', 'reserve ok', 'closed', 'issueWarrant failed'],
+    ...['requested', 'planned', 'plan ok', 'plan ok', 'plan ok', 'decision', 'evaluatePolicy ok', 'preflight', 'preflight ok', 'reserved', 'reserve ok', 'reserve ok', 'closed', 'issueWarrant failed'],
   ])
   expect(firstBrokenLink(stream.map(({ text }) => text), sha256Hex)).toBeUndefined()
 })
