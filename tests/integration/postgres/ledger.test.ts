@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { createHash, randomUUID } from 'node:crypto'
+import { listAudit } from '../../../adapters/postgres/audit.ts'
 import { appendEntry, readStream, systemActor, type NewEntry } from '../../../adapters/postgres/ledger.ts'
 import { ensurePartitions } from '../../../adapters/postgres/partitions.ts'
 import { acceptRequest } from '../../../adapters/postgres/requests.ts'
@@ -14,7 +15,7 @@ let db: TestDatabase
 beforeAll(async () => (db = await openDatabase()))
 afterAll(() => db.close())
 
-const note = (stream: string, stepKey: string, body: Record<string, unknown> = {}): NewEntry => ({ stream, stepKey, kind: 'note', actor: systemActor, body })
+const note = (stream: string, stepKey: string, body: Record<string, unknown> = {}): NewEntry => ({ stream, stepKey, kind: 'step', actor: systemActor, body })
 const texts = async (stream: string) => (await readStream(db.reader, stream)).map(({ text }) => text)
 
 describe('the database and the domain agree', () => {
@@ -63,7 +64,7 @@ test('sixty writers at once make one unbroken chain, each entry once', async () 
 })
 
 test('a subject that goes on for ever has one chain over all its entries', async () => {
-  await Promise.all(times(20, () => appendEntry(db.api, note('api', randomUUID()))))
+  await Promise.all(times(20, () => appendEntry(db.api, { ...note('api', randomUUID()), kind: 'request_refused' })))
   expect(firstBrokenLink(await texts('api'), sha256)).toBeUndefined()
 })
 
@@ -92,6 +93,14 @@ test('no secret reaches an entry, whoever forgets to hide it', async () => {
   const id = await started(db)
   await appendEntry(db.decision, note(id, 'k', { env: { DB_PASSWORD: planted }, error: `postgres://u:${planted}@db failed`, nul: 'a\0b' }))
   expect((await texts(id)).join()).not.toContain(planted)
+})
+
+test('a number of more digits than readers hold is no entry: it would fail whoever lists the record, for ever', async () => {
+  const id = await started(db)
+  const append = (actor: string, body: string) => db.decision.raw('select ledger.append(?, ?, ?, null, ?, ?)', [id, 'k', 'step', actor, body])
+  await expect(append('{"id":"aegis"}', '{"n":1e400000}')).rejects.toMatchObject({ code: '22003' })
+  await expect(append('{"id":"aegis","n":1e400000}', '{}')).rejects.toMatchObject({ code: '22003' })
+  expect(await listAudit(db.reader, { stream: id, limit: 10 })).toMatchObject({ items: [{ kind: 'requested' }] })
 })
 
 test('nothing is written about a remediation that was never accepted', async () => {

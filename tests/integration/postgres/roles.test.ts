@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { connectDatabase, databaseReady, migrate } from '../../../adapters/postgres/connect.ts'
 import { countApiKeys, createApiKey, createFirstApiKey, findApiKey, listApiKeys, revokeApiKey } from '../../../adapters/postgres/keys.ts'
 import { appendEntry, readStream, systemActor } from '../../../adapters/postgres/ledger.ts'
@@ -85,7 +85,7 @@ const foreign: [DatabaseRole, string, string][] = [
   ['watcher', 'make an API key', `insert into control.api_key default values`],
   ['watcher', 'ask in a person’s name', askAsPerson],
   ['reader', 'request', `insert into ledger.request select * from ledger.request`],
-  ['reader', 'append', `select ledger.append('x', 'k', 'note', null, '{}', '{}')`],
+  ['reader', 'append', `select ledger.append('x', 'k', 'step', null, '{}', '{}')`],
 ]
 
 test.each(foreign)('%s cannot %s', async (role, _what, sql) => {
@@ -110,11 +110,38 @@ test.each([
   await expect(appendEntry(db[role], { stream, stepKey: 'forged', kind, actor: systemActor, body: {} })).rejects.toMatchObject({ kind: 'forbidden', code: 'database_rights' })
 })
 
+/** Of every kind of entry there is, who writes it. */
+const writers: Record<string, readonly DatabaseRole[]> = {
+  ...Object.fromEntries(['planned', 'decision', 'reserved', 'handed_off', 'warrant', 'closed'].map((kind) => [kind, ['decision']])),
+  ...Object.fromEntries(['preflight', 'intent', 'attempt', 'fencing', 'settled', 'verified'].map((kind) => [kind, ['execution']])),
+  ...Object.fromEntries(['answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked'].map((kind) => [kind, ['api']])),
+  step: ['decision', 'execution'],
+  resolved: ['api', 'watcher'],
+  requested: ['api', 'decision', 'watcher'],
+  anything_else: [],
+}
+
+test.each(Object.entries(writers))('an entry of kind `%s` is written by whose it is, and by nobody else', async (kind, whose) => {
+  const stream = await started(db)
+  const written = await Promise.all(
+    databaseRoles.map((role) => appendEntry(db[role], { stream, stepKey: `by-${role}`, kind, actor: systemActor, body: {} }).then(() => role, () => undefined)),
+  )
+  expect(written.filter((role) => role !== undefined).sort()).toEqual([...whose].sort())
+})
+
+test('the table above knows every kind that the code writes', () => {
+  const files = ['adapters/postgres', 'api'].flatMap((room) => readdirSync(new URL(`../../../${room}`, import.meta.url)).filter((file) => file.endsWith('.ts')).map((file) => `${room}/${file}`))
+  const code = files.map((file) => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8')).join()
+  const kinds = [...code.matchAll(/stepKey[^\n]*?,\s*kind: '(\w+)'/g)].map(([, kind]) => kind)
+  expect(kinds.length).toBeGreaterThan(15)
+  expect([...new Set(kinds)].filter((kind) => !(kind! in writers))).toEqual([])
+})
+
 test('a call with more JSON than it should hold is refused', async () => {
   const stream = await started(db)
   const forged = `{"id":"x"},"at":"2020-01-01T00:00:00.000Z"`
-  await expect(db.decision.raw('select ledger.append(?, ?, ?, null, ?, ?)', [stream, 'k', 'note', forged, '{}'])).rejects.toMatchObject({ code: '22P02' })
-  await expect(db.decision.raw('select ledger.append(?, ?, ?, null, ?, ?)', [stream, 'k","v":2,"x":"', 'note', '{}', '{}'])).rejects.toMatchObject({ code: 'AE006' })
+  await expect(db.decision.raw('select ledger.append(?, ?, ?, null, ?, ?)', [stream, 'k', 'step', forged, '{}'])).rejects.toMatchObject({ code: '22P02' })
+  await expect(db.decision.raw('select ledger.append(?, ?, ?, null, ?, ?)', [stream, 'k","v":2,"x":"', 'step', '{}', '{}'])).rejects.toMatchObject({ code: 'AE006' })
 })
 
 describe('readiness', () => {

@@ -1,0 +1,35 @@
+import type { Knex } from 'knex'
+
+/**
+ * Every kind of entry has its writers, and no other kind is one. What readers cannot hold is no entry.
+ */
+export async function up(knex: Knex): Promise<void> {
+  await knex.raw(kinds)
+  await knex.raw(readable)
+}
+
+export async function down(): Promise<void> {
+  throw new Error('migrations only go forward: restore a backup instead')
+}
+
+const kinds = `
+create or replace function ledger.may_append(kind text) returns boolean language sql stable as $$
+  select case
+    when kind in ('planned', 'decision', 'reserved', 'handed_off', 'warrant', 'closed') then pg_has_role(session_user, 'aegis_decision', 'member')
+    when kind in ('preflight', 'intent', 'attempt', 'fencing', 'settled', 'verified') then pg_has_role(session_user, 'aegis_execution', 'member')
+    when kind in ('answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked')
+      then pg_has_role(session_user, 'aegis_api', 'member')
+    when kind = 'step' then pg_has_role(session_user, 'aegis_decision', 'member') or pg_has_role(session_user, 'aegis_execution', 'member')
+    when kind = 'resolved' then pg_has_role(session_user, 'aegis_api', 'member') or pg_has_role(session_user, 'aegis_watcher', 'member')
+    when kind = 'requested' then pg_has_role(session_user, 'aegis_api', 'member') or pg_has_role(session_user, 'aegis_decision', 'member')
+      or pg_has_role(session_user, 'aegis_watcher', 'member')
+    else false
+  end
+$$;
+`
+
+// Columns are read as json, which takes numbers of any length; whoever lists entries reads them as jsonb, and one that
+// cannot be read would fail the list for ever. Not asked of what is stored already: that is never changed.
+const readable = `
+alter table ledger.audit_event add constraint entry_readable check (jsonb_typeof(entry::jsonb) = 'object') not valid;
+`
