@@ -7,8 +7,9 @@ export type ReconcilerOptions = {
   client: Client
   /** Started, without a terminal record, and silent for a while. */
   unsettled(page: { limit: number; after: string | undefined }): Promise<{ id: string; cluster: string }[]>
-  /** Closes what was accepted, never started, and is past its deadline. */
-  closeOverdue(): Promise<void>
+  /** Accepted, never started, and past their deadline. */
+  overdue(limit: number): Promise<{ id: string }[]>
+  closeOverdue(id: string): Promise<void>
   onLost(run: SettleInput): void
   everyMs: number
   onFailure(failure: unknown): void
@@ -20,7 +21,7 @@ const batch = 100
  * Finds runs that ended without their completion hook: terminated or deleted in Temporal, or gone with
  * it. Describes by workflow id, never by run id, so that a reset run counts as the run it continues.
  */
-export function startReconciler({ client, unsettled, closeOverdue, onLost, everyMs, onFailure }: ReconcilerOptions): Loop {
+export function startReconciler({ client, unsettled, overdue, closeOverdue, onLost, everyMs, onFailure }: ReconcilerOptions): Loop {
   const look = async ({ id, cluster }: { id: string; cluster: string }) => {
     const lost = await whatHappened(client, id)
     if (lost === 'running') return
@@ -30,7 +31,8 @@ export function startReconciler({ client, unsettled, closeOverdue, onLost, every
   // One page a round, on from the last: runs that wait for people are many, and each is looked at in its turn.
   let after: string | undefined
   const round = async () => {
-    await closeOverdue()
+    // Each by itself: one that cannot be closed holds up neither the others nor the lost runs.
+    for (const { id } of await overdue(batch)) await closeOverdue(id).catch(onFailure)
     const page = await unsettled({ limit: batch, after })
     after = page.length === batch ? page.at(-1)?.id : undefined
     for (const run of page) await look(run).catch(onFailure)

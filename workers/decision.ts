@@ -31,8 +31,6 @@ const policyReloadMs = 5_000
 /** The ledger's partitions are made this far ahead; a worker that is up one day in that time is enough. */
 const partitionMonthsAhead = 3
 const partitionEveryMs = 12 * 3_600_000
-/** Requests closed in one round of the reconciler. */
-const overdueBatch = 100
 /** Between polls of the outbox; a notification from the database wakes the relay sooner. */
 const relayEveryMs = 500
 
@@ -58,7 +56,8 @@ await runWorkerProcess(settings, async ({ log, registry }, temporal) => {
     onFailure,
     onLost: (run) => log.warn(run, 'a run ended without its record; settling it'),
     unsettled: (page) => store.unsettledRemediations(db, { idleMs: config.AEGIS_RECONCILE_IDLE_MS, ...page }),
-    closeOverdue: () => closeOverdue(db),
+    overdue: (limit) => store.overdueRequests(db, limit),
+    closeOverdue: (id) => closeOverdue(db, id),
   })
 
   const partitions = startLoop(async () => void (await ensurePartitions(db, partitionMonthsAhead)), { everyMs: partitionEveryMs, onFailure })
@@ -105,11 +104,9 @@ function outboxOf(db: Knex): Outbox {
 }
 
 /** Requests that no Temporal took in time end here; a run that starts late finds the terminal row and does nothing. */
-async function closeOverdue(db: Knex): Promise<void> {
+async function closeOverdue(db: Knex, id: string): Promise<void> {
   const ending: Ending = { outcome: 'blocked', reason: 'never_started', message: 'Temporal did not take the run before the deadline', verdict: null }
-  for (const { id } of await store.overdueRequests(db, overdueBatch)) {
-    await store.closeRemediation(db, { id, ending, source: 'reconciler', runId: null, firstRunId: null, facts: {}, newId: freshId })
-  }
+  await store.closeRemediation(db, { id, ending, source: 'reconciler', runId: null, firstRunId: null, facts: {}, newId: freshId })
 }
 
 function decisionDeps(config: DecisionConfig, given: Pick<DecisionDeps, 'db' | 'store' | 'policies'>): DecisionDeps {

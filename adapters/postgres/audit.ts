@@ -43,7 +43,7 @@ export const listAudit = guarded(async (db: Knex, filter: AuditFilter): Promise<
   return toPage(found, filter.limit, ({ at, eventId }) => [at, eventId])
 })
 
-// An entry is written at most 30 days after its stream began, which is what ids and partitions go by.
+// Ids and partitions go by the start of a stream: no later than its entries, and long before the end of one that was forgotten.
 const auditSql = `
   select event_id as "eventId", stream, seq, kind, at, step, attempt, outcome, action, cluster, namespace, actor,
     (entry::jsonb) -> 'body' as body
@@ -53,6 +53,5 @@ const auditSql = `
     and (:action::text is null or action = :action) and (:namespace::text is null or namespace = :namespace)
     and (:outcome::text is null or outcome = :outcome)
     and (:from::text is null or at >= :from) and (:to::text is null or at < :to)
-    and (:from::text is null or event_id >= ledger.uuid_floor((extract(epoch from :from::timestamptz) * 1000)::bigint - 31::bigint * 86400000))
     and (:to::text is null or event_id < ledger.uuid_floor((extract(epoch from :to::timestamptz) * 1000)::bigint + 360000))
   order by at desc, event_id desc limit least(:limit::integer, 200) + 1`

@@ -1,13 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
-import { acceptSignal, loadRequest, markResolved } from '../../../adapters/postgres/requests.ts'
+import { acceptRequest, acceptSignal, loadRequest, markResolved } from '../../../adapters/postgres/requests.ts'
+import { listAudit } from '../../../adapters/postgres/audit.ts'
 import { closeRemediation, releaseClaim, type Closing } from '../../../adapters/postgres/close.ts'
 import { beginAttempt, markFencing, settleIntent } from '../../../adapters/postgres/intents.ts'
-import { readStream } from '../../../adapters/postgres/ledger.ts'
+import { appendEntry, readStream, systemActor } from '../../../adapters/postgres/ledger.ts'
 import { overdueRequests, unsettledRemediations } from '../../../adapters/postgres/reconcile.ts'
 import { reserve } from '../../../adapters/postgres/reserve.ts'
 import { saveVerification } from '../../../adapters/postgres/verifications.ts'
 import type { Ending, Outcome, Verdict } from '../../../domain/remediation.ts'
+import { uuidv7 } from '../../../domain/uuid.ts'
 import { bob, draftOf, freshId, openDatabase, recorded, reservationOf, started, times, workload, type TestDatabase } from './database.ts'
 
 let db: TestDatabase
@@ -166,6 +168,36 @@ describe('the reconciler', () => {
     expect((await overdueRequests(db.decision, 100)).map(({ id }) => id)).toContain(request.id)
     await close(request.id, 'blocked')
     expect((await overdueRequests(db.decision, 100)).map(({ id }) => id)).not.toContain(request.id)
+  })
+})
+
+describe('a stream that began more than 30 days ago', () => {
+  /** Accepted so long ago, and forgotten: with the guard of the ledger put aside, and its month made. */
+  const forgotten = async (): Promise<string> => {
+    const startMs = Date.now() - 31 * 86_400_000
+    const id = uuidv7(startMs, crypto.getRandomValues(new Uint8Array(10)))
+    const month = (ahead: number) => Date.UTC(new Date(startMs).getUTCFullYear(), new Date(startMs).getUTCMonth() + ahead)
+    const name = `audit_event_${new Date(startMs).toISOString().slice(0, 7).replace('-', '_')}`
+    await db.owner.raw(`create table if not exists ledger.${name} partition of ledger.audit_event for values from (ledger.uuid_floor(${month(0)})) to (ledger.uuid_floor(${month(1)}))`)
+    await db.owner.transaction(async (trx) => {
+      await trx.raw('alter table ledger.audit_event disable trigger guard_event_time')
+      await acceptRequest(trx, draftOf({ id }))
+      await trx.raw('alter table ledger.audit_event enable always trigger guard_event_time')
+    })
+    return id
+  }
+
+  test('ends all the same, and its ending is found by the time it came', async () => {
+    const id = await forgotten()
+    const from = new Date()
+    expect(await close(id, 'blocked')).toMatchObject({ closed: true })
+    expect((await readStream(db.reader, id)).map(({ kind }) => kind)).toEqual(['requested', 'closed'])
+    expect((await listAudit(db.reader, { stream: id, from, limit: 10 })).items).toMatchObject([{ kind: 'closed' }])
+  })
+
+  test('goes on in no other way', async () => {
+    const id = await forgotten()
+    await expect(appendEntry(db.decision, { stream: id, stepKey: 'k', kind: 'step', actor: systemActor, body: {} })).rejects.toMatchObject({ code: 'too_old' })
   })
 })
 
