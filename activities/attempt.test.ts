@@ -31,7 +31,9 @@ type Told = {
   reads?: AttemptRead[]
   sends?: SendResult[]
   fences?: ('fenced' | 'conflict' | 'gone')[]
-  begins?: ({ go: true; wasSent: boolean } | { go: false; because: string })[]
+  begins?: ({ go: true; attempt: number } | { go: false; because: string })[]
+  /** Began, in all, by the time a result is settled. */
+  began?: number
   intent?: { attempts: number; result?: string; phase?: 'act' | 'undo' } | undefined
   warrant?: Warrant
   signature?: string
@@ -52,8 +54,12 @@ function stage(told: Told) {
       loadPlan: async () => ({ plan, digest }),
       factsForExecution: async () => ({ plan: { plan, digest }, warrant: { document: row, signature: told.signature ?? 'good' }, now: new Date(told.nowMs ?? 1_000) }),
       loadIntent: async () => ('intent' in told ? told.intent && { id, phase: 'act', planDigest: digest, result: null, ...told.intent } : { id, phase: 'act', attempts: 0, result: null, planDigest: digest }),
-      beginAttempt: async () => (done.push('begin'), take(told.begins, { go: true, wasSent: false })),
-      settleIntent: async (_db: unknown, { result }: { result: string }) => (done.push(`settle ${result}`), { settled: true, result }),
+      beginAttempt: async () => (done.push('begin'), take(told.begins, { go: true, attempt: 1 })),
+      settleIntent: async (_db: unknown, { result, attempts }: { result: string; attempts?: number }) => {
+        if (attempts !== undefined && told.began !== undefined && attempts !== told.began) return { settled: false, result: null }
+        done.push(`settle ${result}`)
+        return { settled: true, result }
+      },
       markFencing: async () => (done.push('mark fencing'), true),
     },
     cluster: {
@@ -128,9 +134,16 @@ describe('an attempt to act', () => {
   })
   test('after an earlier call without an answer the same refusal settles nothing', async () => {
     const refused: SendResult = { sent: 'refused', code: 'forbidden', message: 'no', retryable: false, retryAfterMs: null }
-    const { deps, done } = stage({ sends: [refused], begins: [{ go: true, wasSent: true }] })
+    const { deps, done } = stage({ sends: [refused], begins: [{ go: true, attempt: 2 }] })
     expect(await attempt(deps, acting)).toMatchObject({ effect: 'none' })
     expect(done).toEqual(['read', 'begin', 'send'])
+  })
+  test('a refusal settles nothing when a later attempt began meanwhile, and the fence finds what that one did', async () => {
+    const refused: SendResult = { sent: 'refused', code: 'forbidden', message: 'no', retryable: false, retryAfterMs: null }
+    const { deps, done } = stage({ sends: [refused], began: 2, intent: { attempts: 2 }, reads: [pinned, applied] })
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'none', ending: { outcome: 'blocked', reason: 'forbidden' } })
+    expect(await fence(deps)({ id, cluster: 'main', phase: 'act' })).toMatchObject({ fenced: 'landed' })
+    expect(done).toEqual(['read', 'begin', 'send', 'mark fencing', 'read', 'settle applied'])
   })
   test.each([
     ['nothing is sent', pinned, ['read', 'begin']],

@@ -1,4 +1,5 @@
 import type { SendResult } from '../adapters/kubernetes/cluster.ts'
+import type { Result } from '../adapters/postgres/intents.ts'
 import { actionRules } from '../domain/actions/index.ts'
 import type { AttemptRead, Situation } from '../domain/actions/situation.ts'
 import { Failure } from '../domain/failure.ts'
@@ -41,7 +42,7 @@ async function attemptOnce(deps: ExecutionDeps, input: AttemptInput, plan: Plan)
 
   const begun = await store.beginAttempt(db, { id, phase, planDigest, warrantId, claimToken })
   if (!begun.go) return refusedAttempt(begun.because)
-  return afterSending(deps, input, begun.wasSent, await send(deps, input, plan, situation, read))
+  return afterSending(deps, input, begun.attempt, await send(deps, input, plan, situation, read))
 }
 
 /** An undo whose value is already back still writes its stamp, so that a late act cannot land. */
@@ -75,7 +76,7 @@ async function settledBy(deps: ExecutionDeps, input: AttemptInput, plan: Plan, s
   }
 }
 
-async function afterSending(deps: ExecutionDeps, input: AttemptInput, wasSent: boolean, result: SendResult): Promise<Attempted | 'conflict'> {
+async function afterSending(deps: ExecutionDeps, input: AttemptInput, attemptNumber: number, result: SendResult): Promise<Attempted | 'conflict'> {
   switch (result.sent) {
     case 'applied':
       return settle(deps, input, 'applied', `the ${input.phase} is done`)
@@ -84,33 +85,33 @@ async function afterSending(deps: ExecutionDeps, input: AttemptInput, wasSent: b
     case 'other_object':
       return overtaken(deps, input, 'an object with another UID has taken the name')
     case 'refused':
-      return refusedByServer(deps, input, wasSent, result)
+      return refusedByServer(deps, input, attemptNumber, result)
   }
 }
 
-async function refusedByServer(deps: ExecutionDeps, input: AttemptInput, wasSent: boolean, result: Extract<SendResult, { sent: 'refused' }>): Promise<Attempted> {
+async function refusedByServer(deps: ExecutionDeps, input: AttemptInput, attemptNumber: number, result: Extract<SendResult, { sent: 'refused' }>): Promise<Attempted> {
   const { code, message, retryable, retryAfterMs } = result
   if (retryable && code === 'pdb_exhausted') return { effect: 'none', because: 'pdb', retryMs: retryAfterMs ?? 5_000, summary: message }
   if (retryable) throw new Failure('unavailable', code, message)
   const refused: Attempted = { effect: 'none', because: 'final', ...ended('blocked', code, message) }
-  // A clear refusal of the only call ever sent: nothing can land any more, and no fence is needed.
-  return wasSent ? refused : settledAs(deps, input, 'not_sent', { code }, () => refused)
+  // A clear refusal of the only call ever sent: nothing can land any more, and no fence is needed. While this one was
+  // under way a later one may have begun; then nothing is settled here, and the fence tells.
+  return attemptNumber > 1 ? refused : settledAs(deps, input, { result: 'not_sent', attempts: attemptNumber, detail: { code } }, () => refused)
 }
 
 const settle = (deps: ExecutionDeps, input: AttemptInput, result: 'applied' | 'presumed', summary: string): Promise<Attempted> =>
-  settledAs(deps, input, result, {}, (stands) =>
+  settledAs(deps, input, { result, detail: {} }, (stands) =>
     stands === 'applied' || stands === 'presumed' ? { effect: stands, summary } : { effect: 'none', because: 'final', ...refusals.stopped },
   )
 
 const overtaken = (deps: ExecutionDeps, input: AttemptInput, message: string): Promise<Attempted> =>
-  settledAs(deps, input, 'overtaken', {}, () => ({ effect: 'none', because: 'final', ...ended('overtaken', 'target_changed', message) }))
+  settledAs(deps, input, { result: 'overtaken', detail: {} }, () => ({ effect: 'none', because: 'final', ...ended('overtaken', 'target_changed', message) }))
 
 /** The last word of an attempt. `attemptedOf` is told which result stands: it may be an earlier one. */
-const settledAs = ({ db, store }: ExecutionDeps, { id, phase }: AttemptInput, result: Result, detail: Record<string, unknown>, attemptedOf: (stands: Result) => Attempted) =>
-  endingWith<Settled, Attempted>((step) => store.settleIntent(db, { id, phase, result, detail }, step), (settled) => attemptedOf(settled.result))
+const settledAs = ({ db, store }: ExecutionDeps, { id, phase }: AttemptInput, result: Result, attemptedOf: (stands: Settled['result']) => Attempted) =>
+  endingWith<Settled, Attempted>((step) => store.settleIntent(db, { id, phase, ...result }, step), (settled) => attemptedOf(settled.result))
 
 type Settled = Awaited<ReturnType<ExecutionDeps['store']['settleIntent']>>
-type Result = Settled['result']
 
 function refusedPermission(refused: keyof typeof refusalMessage): Attempted {
   if (refused === 'warrant_expired') return { effect: 'none', because: 'warrant', retryMs: 0, summary: refusalMessage[refused] }

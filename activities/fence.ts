@@ -47,7 +47,7 @@ async function refuseForeign({ db, store, cluster }: ExecutionDeps, id: string):
 async function neverSent({ db, store }: ExecutionDeps, { id, phase }: Intent): Promise<boolean> {
   const intent = await store.loadIntent(db, id, phase)
   if (intent && intent.attempts > 0) return false
-  await store.settleIntent(db, { id, phase, result: 'not_sent', detail: {} })
+  await store.settleIntent(db, { id, phase, result: 'not_sent', attempts: 0, detail: {} })
   return true
 }
 

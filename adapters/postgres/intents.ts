@@ -69,11 +69,11 @@ const insertSql = `
 const rebindSql = `update ledger.intent set warrant_id = :warrantId, claim_token = :claimToken where id = :id and phase = :phase and state <> 'settled'`
 
 /** `no_intent`: nothing may be sent that is not on record. */
-export type Begun = { go: true; wasSent: boolean } | { go: false; because: IntentRefusal | 'no_intent' }
+export type Begun = { go: true; attempt: number } | { go: false; because: IntentRefusal | 'no_intent' }
 
 /**
  * The last word before the call. Checks everything by database time, marks the intent `sent` and
- * commits; only then may the caller send. `wasSent`: an earlier attempt was let through already.
+ * commits; only then may the caller send. `attempt`: its number, from 1; each was let through, and may land.
  */
 export const beginAttempt = guarded((db: Knex, attempt: AttemptKey): Promise<Begun> =>
   underLockWithFreeze(db, attempt.id, async (trx, request): Promise<Begun> => {
@@ -95,7 +95,7 @@ export const beginAttempt = guarded((db: Knex, attempt: AttemptKey): Promise<Beg
       },
       step: undefined,
     })
-    return { go: true, wasSent: attempts > 0 }
+    return { go: true, attempt: attempts + 1 }
   }),
 )
 
@@ -104,11 +104,16 @@ const sentSql = `
     update ledger.intent set state = 'sent', sent_at = clock_timestamp(), attempts = attempts + 1 where id = :id and phase = :phase returning id
   )`
 
-export type Settlement = { id: string; phase: EffectPhase; result: IntentResult; detail: Record<string, unknown> }
+/** `not_sent` is true only of the attempts its writer knows of, which are `attempts` in all. */
+export type Result = { detail: Record<string, unknown> } & ({ result: Exclude<IntentResult, 'not_sent'> } | { result: 'not_sent'; attempts: number })
+export type Settlement = { id: string; phase: EffectPhase } & Result
 
-export type Settled = { settled: boolean; result: IntentResult }
+export type Settled = { settled: boolean; result: IntentResult | null }
 
-/** First writer wins; `settled: false` gives the result that stands instead. */
+/**
+ * First writer wins; `settled: false` gives the result that stands instead. Null: none does, for attempts have begun
+ * that the writer does not know of, and what became of those only a fence can tell.
+ */
 export const settleIntent = guarded((db: Knex, settlement: Settlement, step?: StepOf<Settled>): Promise<Settled> =>
   underLock(db, settlement.id, async (trx) => {
     const { id, phase, result, detail } = settlement
@@ -119,6 +124,7 @@ export const settleIntent = guarded((db: Knex, settlement: Settlement, step?: St
     )
     if (!intent) throw new Failure('missing', 'intent_missing', `remediation \`${id}\` has no intent to ${phase}`)
     if (intent.result !== null) return { settled: intent.result === result, result: intent.result }
+    if (settlement.result === 'not_sent' && settlement.attempts !== intent.attempts) return { settled: false, result: null }
     const settled = { settled: true, result }
     await write(trx, {
       changes: settleSql,

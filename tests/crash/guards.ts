@@ -42,11 +42,11 @@ export const guards: readonly Guard[] = [
     file: 'activities/attempt.ts',
     line: `  const begun = await store.beginAttempt(db, { id, phase, planDigest, warrantId, claimToken })
   if (!begun.go) return refusedAttempt(begun.because)
-  return afterSending(deps, input, begun.wasSent, await send(deps, input, plan, situation, read))`,
+  return afterSending(deps, input, begun.attempt, await send(deps, input, plan, situation, read))`,
     without: `  const sent = await send(deps, input, plan, situation, read)
   const begun = await store.beginAttempt(db, { id, phase, planDigest, warrantId, claimToken })
   if (!begun.go) return refusedAttempt(begun.because)
-  return afterSending(deps, input, begun.wasSent, sent)`,
+  return afterSending(deps, input, begun.attempt, sent)`,
     test: { file: 'outages', name: 'PostgreSQL lost at postgres beginAttempt: no call before it is back' },
   },
   {

@@ -16,7 +16,7 @@ afterAll(() => db.close())
 const blocked = { outcome: 'blocked', reason: 'because', message: 'because', verdict: null } as const
 const close = (id: string) => closeRemediation(db.decision, { id, ending: blocked, source: 'reconciler', runId: null, firstRunId: null, facts: {}, newId: freshId })
 const cancel = (id: string) => recordAnswer(db.api, { answerId: randomUUID(), id, kind: 'cancel', principal: bob, planDigest: null, comment: '' })
-const settle = (id: string, result: 'applied' | 'fenced' | 'not_sent' = 'applied') => settleIntent(db.execution, { id, phase: 'act', result, detail: {} })
+const settle = (id: string, result: 'applied' | 'fenced' = 'applied') => settleIntent(db.execution, { id, phase: 'act', result, detail: {} })
 const kinds = async (id: string) => (await readStream(db.reader, id)).map(({ kind }) => kind)
 
 /** What must stop an intent from being recorded, and an attempt from being sent. */
@@ -65,7 +65,7 @@ describe('no attempt without permission', () => {
     expect(await beginAttempt(db.execution, act)).toEqual({ go: false, because: 'frozen' })
     expect(await beginAttempt(db.execution, undo)).toEqual({ go: false, because: 'frozen' })
     await liftFreeze(db.api, freezeId, bob)
-    expect(await beginAttempt(db.execution, act)).toEqual({ go: true, wasSent: false })
+    expect(await beginAttempt(db.execution, act)).toEqual({ go: true, attempt: 1 })
   })
 
   test('a plan other than the recorded one', async () => {
@@ -99,7 +99,7 @@ describe('no attempt without permission', () => {
     await new Promise((wake) => setTimeout(wake, 350))
     expect(await beginAttempt(db.execution, given)).toEqual({ go: false, because: 'warrant_expired' })
     const warrantId = await warranted(db, given, 'act')
-    expect(await beginAttempt(db.execution, { ...given, warrantId })).toEqual({ go: true, wasSent: true })
+    expect(await beginAttempt(db.execution, { ...given, warrantId })).toEqual({ go: true, attempt: 2 })
   })
 })
 
@@ -111,11 +111,10 @@ test('an intent recorded again is known, and a reissued warrant takes its place'
   expect((await kinds(given.id)).filter((kind) => kind === 'intent')).toHaveLength(1)
 })
 
-test('twenty attempts at once are let through one after the other, each told whether one went before', async () => {
+test('twenty attempts at once are let through one after the other, each with its number', async () => {
   const given = await recorded(db)
   const begun = await Promise.all(times(20, () => beginAttempt(db.execution, given)))
-  expect(begun.filter((each) => each.go && !each.wasSent)).toHaveLength(1)
-  expect(begun.every(({ go }) => go)).toBe(true)
+  expect(begun.map((each) => (each.go ? each.attempt : 0)).sort((a, b) => a - b)).toEqual(times(20, (index) => index + 1))
   expect(await loadIntent(db.reader, given.id, 'act')).toMatchObject({ attempts: 20, state: 'sent' })
 })
 
@@ -171,6 +170,21 @@ test('the first result stands, and the same one again is no contradiction', asyn
   expect(results.filter(({ settled }) => settled)).toHaveLength(5)
   expect(await loadIntent(db.reader, given.id, 'act')).toMatchObject({ state: 'settled', result: stands })
   expect((await kinds(given.id)).filter((kind) => kind === 'settled')).toHaveLength(1)
+})
+
+test('that nothing was sent is settled only by who knows of every attempt', async () => {
+  const given = await recorded(db, { limits: [{ key: 'k', action: '*', scope: 'workload', limit: 9, windowMs: 60_000 }] })
+  const refused = { id: given.id, phase: 'act', result: 'not_sent', attempts: 1, detail: {} } as const
+  expect(await beginAttempt(db.execution, given)).toEqual({ go: true, attempt: 1 })
+  expect(await beginAttempt(db.execution, given)).toEqual({ go: true, attempt: 2 })
+  expect(await settleIntent(db.execution, refused)).toEqual({ settled: false, result: null })
+  expect(await loadIntent(db.reader, given.id, 'act')).toMatchObject({ state: 'sent', result: null })
+  expect((await db.owner.raw('select from ledger.reservation where id = ? and released_at is not null', [given.id])).rows).toEqual([])
+  expect(await settle(given.id)).toEqual({ settled: true, result: 'applied' })
+
+  const only = await recorded(db)
+  await beginAttempt(db.execution, only)
+  expect(await settleIntent(db.execution, { ...refused, id: only.id })).toEqual({ settled: true, result: 'not_sent' })
 })
 
 test('a result without an intent is refused', async () => {

@@ -61,7 +61,7 @@ describe('the connection is cut after the commit, and the caller asks again', ()
     const given = await recorded(db)
     proxy.cutAfter('COMMIT')
     await expect(beginAttempt(shaky, given)).rejects.toMatchObject(unavailable)
-    expect(await beginAttempt(shaky, given)).toEqual({ go: true, wasSent: true })
+    expect(await beginAttempt(shaky, given)).toEqual({ go: true, attempt: 2 })
   })
 
   test('a result is settled once', async () => {
