@@ -18,8 +18,10 @@ export const preflight =
       throw new Failure('missing', 'plan_missing', `remediation \`${id}\` has no plan \`${digest}\``)
     }
     const { refusal, ...card } = await cluster.preflight(stored.plan, { allowedNamespaces, keyedDigest, remediationId: id })
-    const result = refusal ? refused(refusal) : ({ clear: true, summary: `${card.checks.length} checks passed` } as const)
-    return endingWith((step) => store.savePreflight(db, { id, digest, card, refusal }, step), () => result)
+    const result: Preflighted = refusal ? refused(refusal) : { clear: true, summary: `${card.checks.length} checks passed` }
+    const told = await endingWith<void, Preflighted>((step) => store.savePreflight(db, { id, digest, card, refusal }, step), () => result)
+    if (!told.clear && told.retryMs !== null) await store.awaitPreflight(db, id)
+    return told
   }
 
 function refused({ outcome, reason, message }: Refusal): Preflighted {

@@ -55,7 +55,7 @@ export const markStarted = guarded(async (db: Knex, id: string): Promise<void> =
   await rows(db, `update ledger.request set started_at = now() where id = :id and started_at is null`, { id })
 })
 
-/** Remediations at work in each cluster, for the cap before the mutation; those that wait for people or for a turn hold nothing. */
+/** Remediations at work in each cluster, for the cap before the mutation; those that wait for people, for a turn or for a disruption budget hold nothing. */
 export const inFlightCounts = guarded(async (db: Knex): Promise<Map<string, number>> => {
   const found = await rows<{ cluster: string; count: number }>(
     db,
@@ -86,6 +86,14 @@ export const bindRun = guarded(async (db: Knex, id: string, firstRunId: string):
 export const loadRequest = guarded(async (db: Knex, id: string): Promise<StoredRequest | undefined> => {
   const row = await first<RequestRow>(db, 'select * from ledger.request where id = :id', { id })
   return row && toStoredRequest(row)
+})
+
+/**
+ * What its preflight met passes with time: until it is planned again the run holds nothing and counts nowhere. Only
+ * while it plans: the late word of an attempt that was given up takes back nothing that came after it.
+ */
+export const awaitPreflight = guarded(async (db: Knex, id: string): Promise<void> => {
+  await rows(db, `update ledger.request set phase = 'waiting_turn' where id = :id and phase = 'planning'`, { id })
 })
 
 /** Where the remediation stands, for lists. After closing nothing changes it. */

@@ -148,6 +148,35 @@ test('each step is one entry, behind the entry of what it did', async () => {
   expect(firstBrokenLink(stream.map(({ text }) => text), sha256Hex)).toBeUndefined()
 })
 
+/** A request brought to the end of its plan. */
+async function plannedBy(decide: ReturnType<typeof worker>, over: Partial<store.RequestDraft> = {}) {
+  const { request: { id } } = await store.acceptRequest(db.api, draftOf({ target, ...over }))
+  const ref = { id, cluster: 'main' }
+  await decide('detect', { ...ref, firstRunId: 'run' })
+  const { result: { digest } } = await decide<{ digest: string }>('plan', { ...ref, expected: null })
+  return { ...ref, digest }
+}
+
+test('a run that waits for a disruption budget is not in flight until it is planned again', async () => {
+  const cluster = `budget-${randomUUID()}`
+  const refusal = { outcome: 'blocked', reason: 'pdb_exhausted', message: 'spent' }
+  const { cluster: calm, ...rest } = executionDeps()
+  const execute = worker('execution', executionSteps({ ...rest, cluster: { ...calm, preflight: async () => ({ checks: [], diff: [], refusal }) } } as unknown as ExecutionDeps))
+  const decide = worker('decision', decisionSteps(decisionDeps()))
+  const inFlight = async () => (await store.inFlightCounts(db.decision)).get(cluster) ?? 0
+
+  const ref = await plannedBy(decide, { target: { ...target, cluster } })
+  expect(await inFlight()).toBe(1)
+  expect((await execute('preflight', ref)).result).toMatchObject({ clear: false, retryMs: expect.any(Number) })
+  expect(await inFlight()).toBe(0)
+  await decide('plan', { ...ref, expected: null })
+  expect(await inFlight()).toBe(1)
+
+  await store.setPhase(db.decision, ref.id, 'acting')
+  await execute('preflight', ref, 2) // the late word of an attempt that was given up
+  expect(await inFlight()).toBe(1)
+})
+
 test('an attempt that finds its work done is recorded all the same, and one that is refused as well', async () => {
   const decide = worker('decision', decisionSteps(decisionDeps()))
   const { request: { id } } = await store.acceptRequest(db.api, draftOf({ target }))
