@@ -27,8 +27,8 @@ export const detect =
   }
 
 /** The alert, or the watcher's finding, that asked for this has stopped meanwhile. */
-export const resolved = ({ resolvedAt }: { resolvedAt: string | null }): Ends | undefined =>
-  resolvedAt === null ? undefined : ended('no_action_needed', 'alert_resolved', 'what asked for this has stopped before anything was changed')
+export const alertResolved: Ends = ended('no_action_needed', 'alert_resolved', 'what asked for this has stopped before anything was changed')
+export const resolved = ({ resolvedAt }: { resolvedAt: string | null }): Ends | undefined => (resolvedAt === null ? undefined : alertResolved)
 
 /** A fault that was named has to hold still; what a person asks for needs none. */
 export function faultGone({ fault, target }: RemediationRequest, { health }: Observation): Ends | undefined {

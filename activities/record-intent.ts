@@ -28,6 +28,7 @@ export const refusals: Record<Refusal, Ends> = {
   closed: ended('blocked', 'closed', 'the remediation is closed already'),
   frozen: ended('frozen', 'frozen', 'a freeze covers this action'),
   cancelled: ended('cancelled', 'cancelled_by_person', 'cancelled before anything was changed'),
+  rejected: ended('declined', 'rejected', 'a person declined before anything was changed'),
   claim_lost: ended('blocked', 'claim_lost', 'the claim on the workload went to another remediation'),
   warrant_expired: ended('blocked', 'warrant_expired', 'the warrant has expired'),
   warrant_unknown: ended('blocked', 'warrant_unknown', 'there is no such warrant for this plan and phase'),

@@ -1,5 +1,6 @@
 import { loadPlanned } from './committed.ts'
 import type { DecisionDeps, Store } from './deps.ts'
+import { alertResolved } from './detect.ts'
 import { ended } from './ended.ts'
 import { endingWith } from './recording.ts'
 import type { DecisionSteps, Reserved } from './results.ts'
@@ -34,6 +35,10 @@ function refused({ settings }: DecisionDeps, taken: Extract<Taken, { reserved: f
   switch (taken.because) {
     case 'busy':
       return waitTurn(turnRetryMs, `remediation \`${taken.holder}\` works on the workload`)
+    case 'rejected':
+      return stop('declined', 'rejected', `${taken.by} declined${taken.comment === '' ? '' : `: ${taken.comment}`}`)
+    case 'resolved':
+      return { reserved: false, retryMs: null, ...alertResolved }
     case 'coalesced':
       return stop('coalesced', 'same_action_running', `remediation \`${taken.into}\` does the same on the same workload`)
     case 'limited':

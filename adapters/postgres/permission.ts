@@ -9,6 +9,7 @@ export type AttemptKey = { id: string; phase: EffectPhase; planDigest: string; w
 export type IntentRefusal =
   | 'closed'
   | 'cancelled' // a cancel came before this was sent; the undo does not ask
+  | 'rejected' // a person declined, whatever the run was told; the undo does not ask
   | 'other_digest' // the intent stands for another plan
   | 'stopped' // settled, or being fenced
   | 'claim_lost'
@@ -28,6 +29,7 @@ type Facts = {
   frozen: boolean
   warranted: boolean
   expired: boolean
+  rejected: boolean
   reserved: boolean
   late: boolean
 }
@@ -50,6 +52,7 @@ const factsSql = `
     w.warrant_id is not null as warranted,
     coalesce(w.expires_at <= clock_timestamp(), true) as expired,
     not exists (select from ledger.reservation v where v.id = r.id and v.phase = :phase and (v.released_at is not null or v.effect_at is not null)) as reserved,
+    exists (select from ledger.answer a where a.id = r.id and a.kind = 'reject') as rejected,
     (select q.deadline_at <= clock_timestamp() from ledger.request q where q.id = r.id) as late
   from (select :id::uuid as id) r
   left join ledger.intent i on i.id = r.id and i.phase = :phase
@@ -60,6 +63,7 @@ function refusalOf(request: RequestRow, { phase, planDigest }: AttemptKey, facts
   if (facts.intent_digest !== null && facts.intent_digest !== planDigest) return 'other_digest'
   if (facts.state === 'settled' || facts.state === 'fencing') return 'stopped'
   if (phase === 'act' && request.stop_attempts_at !== null) return 'cancelled'
+  if (phase === 'act' && facts.rejected) return 'rejected'
   if (phase === 'act' && facts.late && !facts.attempts) return 'deadline'
   if (!facts.claimed) return 'claim_lost'
   if (facts.frozen) return 'frozen'

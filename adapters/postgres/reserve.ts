@@ -4,7 +4,7 @@ import type { ActionName, EffectPhase, WorkloadRef } from '../../domain/remediat
 import { guarded } from './failures.ts'
 import { coveringFreeze } from './freeze.ts'
 import { systemActor } from './ledger.ts'
-import { freezeLock, underLock } from './request-rows.ts'
+import { freezeLock, underLock, type RequestRow } from './request-rows.ts'
 import { first, rows } from './sql.ts'
 import type { StepOf } from './steps.ts'
 import { write } from './write.ts'
@@ -21,6 +21,8 @@ export type Reservation = {
 
 export type Reserved =
   | { reserved: true; claimToken: number }
+  | { reserved: false; because: 'rejected'; by: string; comment: string }
+  | { reserved: false; because: 'resolved' }
   | { reserved: false; because: 'coalesced'; into: string }
   | { reserved: false; because: 'busy'; holder: string }
   | { reserved: false; because: 'limited'; rule: string; retryAfterMs: number }
@@ -28,7 +30,14 @@ export type Reserved =
   | { reserved: false; because: 'kept_for_person'; by: string }
   | { reserved: false; because: 'closed' }
 
-type ClaimRow = { token: number; state: 'free' | 'held' | 'kept'; holder: string | null; action: ActionName | null }
+type ClaimRow = {
+  token: number
+  state: 'free' | 'held' | 'kept'
+  holder: string | null
+  action: ActionName | null
+  /** A person's no to the request that asks. */
+  rejection: { by: string; comment: string } | null
+}
 
 /**
  * Takes the claim on the workload and room in every limit, or nothing. Safe to repeat. A run that finds
@@ -37,7 +46,9 @@ type ClaimRow = { token: number; state: 'free' | 'held' | 'kept'; holder: string
 export const reserve = guarded((db: Knex, wanted: Reservation, step?: StepOf<Reserved>): Promise<Reserved> =>
   underLock(db, wanted.id, async (trx, request): Promise<Reserved> => {
     if (request.phase === 'closed') return { reserved: false, because: 'closed' }
-    const claim = await lockClaim(trx, wanted.workload)
+    const claim = await lockClaim(trx, wanted)
+    const stopped = stoppedBefore(request, claim)
+    if (stopped) return stopped
     if (claim.holder === wanted.id && claim.state === 'held') return { reserved: true, claimToken: claim.token }
     if (claim.holder !== null) return taken(trx, wanted, { ...claim, holder: claim.holder })
     const rules = rulesFor(wanted)
@@ -47,14 +58,26 @@ export const reserve = guarded((db: Knex, wanted: Reservation, step?: StepOf<Res
   }),
 )
 
-/** Locks the claim's row, making it when the workload was never touched before. */
-async function lockClaim(trx: Knex, { uid, ...workload }: WorkloadRef): Promise<ClaimRow> {
+/**
+ * What is committed against acting, whatever the run was told of it: messages are late or lost.
+ */
+function stoppedBefore({ resolved_at: resolvedAt }: RequestRow, { rejection }: ClaimRow): Reserved | null {
+  if (rejection) return { reserved: false, because: 'rejected', ...rejection }
+  return resolvedAt === null ? null : { reserved: false, because: 'resolved' }
+}
+
+/**
+ * Locks the claim's row, making it when the workload was never touched before. What stands against the request is
+ * seen by the same statement: answers are written under its lock, which is held by now.
+ */
+async function lockClaim(trx: Knex, { id, workload: { uid, ...workload } }: Reservation): Promise<ClaimRow> {
   const row = await first<ClaimRow>(
     trx,
     `insert into ledger.claim (cluster, namespace, kind, name, workload_uid) values (:cluster, :namespace, :kind, :name, :uid)
      on conflict (cluster, namespace, kind, name) do update set workload_uid = excluded.workload_uid
-     returning token::float8 as token, state, holder, action`,
-    { ...workload, uid },
+     returning token::float8 as token, state, holder, action,
+       (select jsonb_build_object('by', owner, 'comment', comment) from ledger.answer where id = :id and kind = 'reject' order by at limit 1) as rejection`,
+    { ...workload, uid, id },
   )
   if (!row) throw new Error('a claim could be neither stored nor found')
   return row

@@ -17,12 +17,15 @@ const blocked = { outcome: 'blocked', reason: 'because', message: 'because', ver
 const close = (id: string) => closeRemediation(db.decision, { id, ending: blocked, source: 'reconciler', runId: null, firstRunId: null, facts: {}, newId: freshId })
 const cancel = (id: string) => recordAnswer(db.api, { answerId: randomUUID(), id, kind: 'cancel', principal: bob, planDigest: null, comment: '' })
 const settle = (id: string, result: 'applied' | 'fenced' = 'applied') => settleIntent(db.execution, { id, phase: 'act', result, detail: {} })
+const reject = (id: string) =>
+  db.owner.raw(`insert into ledger.answer (answer_id, id, kind, principal, owner, comment) values (gen_random_uuid(), ?, 'reject', '{}', 'carol', '')`, [id])
 const kinds = async (id: string) => (await readStream(db.reader, id)).map(({ kind }) => kind)
 
 /** What must stop an intent from being recorded, and an attempt from being sent. */
 const stops: [string, (given: Permitted & { decisionId: string }) => Promise<Partial<Permitted> | undefined>, IntentRefusal][] = [
   ['closed', async ({ id }) => void (await close(id)), 'closed'],
   ['cancelled', async ({ id }) => void (await cancel(id)), 'cancelled'],
+  ['declined', async ({ id }) => void (await reject(id)), 'rejected'],
   ['another claim token', async ({ claimToken }) => ({ claimToken: claimToken + 1 }), 'claim_lost'],
   ['the claim went to another', async ({ id }) => void (await db.owner.raw(`update ledger.claim set holder = ?, token = token + 1 where holder = ?`, [freshId(), id])), 'claim_lost'],
   ['another digest than the warrant', async () => ({ planDigest: 'sha256:other' }), 'warrant_unknown'],
@@ -109,6 +112,12 @@ test('an intent recorded again is known, and a reissued warrant takes its place'
   expect(await recordIntent(db.execution, { ...given, warrantId, runId: 'another' })).toBe('known')
   expect(await loadIntent(db.reader, given.id, 'act')).toMatchObject({ warrantId, runId: 'run', state: 'recorded' })
   expect((await kinds(given.id)).filter((kind) => kind === 'intent')).toHaveLength(1)
+})
+
+test('an undo asks nobody who declined the act', async () => {
+  const act = await recorded(db)
+  await reject(act.id)
+  expect(await recordIntent(db.execution, { ...act, phase: 'undo', warrantId: await warranted(db, act, 'undo'), runId: 'run' })).toBe('recorded')
 })
 
 test('twenty attempts at once are let through one after the other, each with its number', async () => {

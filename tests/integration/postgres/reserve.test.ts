@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
+import { recordAnswer } from '../../../adapters/postgres/answers.ts'
 import { closeRemediation } from '../../../adapters/postgres/close.ts'
 import { liftFreeze, setFreeze } from '../../../adapters/postgres/freeze.ts'
 import { recordIntent, settleIntent } from '../../../adapters/postgres/intents.ts'
+import { acceptSignal, bindRun, markResolved } from '../../../adapters/postgres/requests.ts'
 import { reserve, type Reserved } from '../../../adapters/postgres/reserve.ts'
 import type { LimitRule } from '../../../domain/limits.ts'
 import type { Outcome } from '../../../domain/remediation.ts'
-import { bob, freshId, openDatabase, permitted, reservationOf, started, times, workload, type TestDatabase } from './database.ts'
+import { bob, decided, digest, draftOf, freshId, openDatabase, permitted, person, reservationOf, started, times, workload, type TestDatabase } from './database.ts'
 
 let db: TestDatabase
 beforeAll(async () => (db = await openDatabase()))
@@ -134,6 +136,28 @@ describe('the claim', () => {
     await close(id, 'denied')
     expect(await reserve(db.decision, reservationOf(id))).toEqual({ reserved: false, because: 'closed' })
     await expect(reserve(db.decision, reservationOf(freshId()))).rejects.toMatchObject({ kind: 'missing' })
+  })
+})
+
+describe('what is committed against acting counts, whatever the run was told', () => {
+  const nothingTaken = async (id: string) => expect((await db.owner.raw('select from ledger.claim where holder = ?', [id])).rows).toEqual([])
+
+  test('the alert stopped', async () => {
+    const signal = { fingerprint: randomUUID(), startsAt: '2026-01-01T00:00:00Z', labelsDigest: 'l' }
+    const { request } = await acceptSignal(db.api, draftOf({ door: 'alert', fault: 'oom_killed', target: { cluster: 'main', namespace: 'shop', kind: 'Deployment', name: randomUUID() } }), signal)
+    await bindRun(db.decision, request.id, 'run')
+    expect(await markResolved(db.api, signal)).toEqual([request.id])
+    expect(await reserve(db.decision, reservationOf(request.id, { workload: workload(randomUUID()) }))).toEqual({ reserved: false, because: 'resolved' })
+    await nothingTaken(request.id)
+  })
+
+  test('one person approved, and another declined', async () => {
+    const { id } = await decided(db, { proceed: 'ask' })
+    const answer = { id, planDigest: digest, comment: 'not today' }
+    expect(await recordAnswer(db.api, { ...answer, answerId: randomUUID(), kind: 'approve', principal: bob })).toMatchObject({ recorded: true })
+    expect(await recordAnswer(db.api, { ...answer, answerId: randomUUID(), kind: 'reject', principal: person('carol') })).toMatchObject({ recorded: true })
+    expect(await reserve(db.decision, reservationOf(id, { workload: workload(randomUUID()) }))).toEqual({ reserved: false, because: 'rejected', by: 'carol', comment: 'not today' })
+    await nothingTaken(id)
   })
 })
 

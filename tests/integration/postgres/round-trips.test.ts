@@ -157,6 +157,18 @@ async function plannedBy(decide: ReturnType<typeof worker>, over: Partial<store.
   return { ...ref, digest }
 }
 
+const declined = `insert into ledger.answer (answer_id, id, kind, principal, owner, comment) values (gen_random_uuid(), ?, 'reject', '{}', 'carol', 'no')`
+
+test.each([
+  ['a person declined', declined, { outcome: 'declined', reason: 'rejected', message: 'carol declined: no' }],
+  ['the alert stopped', 'update ledger.request set resolved_at = now() where id = ?', { outcome: 'no_action_needed', reason: 'alert_resolved' }],
+])('where %s meanwhile, `reserve` ends the run', async (_what, meanwhile, ending) => {
+  const decide = worker('decision', decisionSteps(decisionDeps()))
+  const ref = await plannedBy(decide)
+  await db.owner.raw(meanwhile, [ref.id])
+  expect((await decide('reserve', ref)).result).toMatchObject({ reserved: false, retryMs: null, ending })
+})
+
 test('a run that waits for a disruption budget is not in flight until it is planned again', async () => {
   const cluster = `budget-${randomUUID()}`
   const refusal = { outcome: 'blocked', reason: 'pdb_exhausted', message: 'spent' }
