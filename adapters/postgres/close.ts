@@ -111,7 +111,8 @@ async function writeTerminal(trx: Knex, { id, ending, source, runId, facts }: Cl
   })
 }
 
-// A reservation without an effect is given back; one with an effect holds its room until the window is over. The phase
+// A reservation without an effect is given back; one with an effect holds its room until the window is over. A hand-off
+// stands only for a request that ended by it: what was cancelled or lost asks for nothing any more. The phase
 // comes after the row that it needs, which is why it is taken from there.
 const endedSql = `
   new as (
@@ -124,6 +125,8 @@ const endedSql = `
   ), room as (
     update ledger.reservation set released_at = clock_timestamp()
     where id = :id and effect_at is null and released_at is null and not :mayLand
+  ), handed as (
+    update ledger.handoff set read_at = now() where from_id = :id and read_at is null and :outcome <> 'coalesced'
   ), ended as (
     update ledger.request r set phase = 'closed' from new where r.id = new.id
   )`

@@ -37,6 +37,8 @@ type ClaimRow = {
   action: ActionName | null
   /** A person's no to the request that asks. */
   rejection: { by: string; comment: string } | null
+  /** Whom the request that asks left its wish to. */
+  handed_to: string | null
 }
 
 /**
@@ -50,7 +52,7 @@ export const reserve = guarded((db: Knex, wanted: Reservation, step?: StepOf<Res
     const stopped = stoppedBefore(request, claim)
     if (stopped) return stopped
     if (claim.holder === wanted.id && claim.state === 'held') return { reserved: true, claimToken: claim.token }
-    if (claim.holder !== null) return taken(trx, wanted, { ...claim, holder: claim.holder })
+    if (claim.holder !== null) return taken(trx, wanted, { ...claim, holder: claim.holder }, step)
     const rules = rulesFor(wanted)
     await lockRoom(trx, rules)
     const room = await lookAtRoom(trx, wanted, rules)
@@ -59,16 +61,18 @@ export const reserve = guarded((db: Knex, wanted: Reservation, step?: StepOf<Res
 )
 
 /**
- * What is committed against acting, whatever the run was told of it: messages are late or lost.
+ * What is committed against acting, whatever the run was told of it: messages are late or lost. A request that was
+ * handed off once stays so, for by now another one may be acting on its behalf.
  */
-function stoppedBefore({ resolved_at: resolvedAt }: RequestRow, { rejection }: ClaimRow): Reserved | null {
+function stoppedBefore({ resolved_at: resolvedAt }: RequestRow, { rejection, handed_to: into }: ClaimRow): Reserved | null {
   if (rejection) return { reserved: false, because: 'rejected', ...rejection }
-  return resolvedAt === null ? null : { reserved: false, because: 'resolved' }
+  if (resolvedAt !== null) return { reserved: false, because: 'resolved' }
+  return into === null ? null : { reserved: false, because: 'coalesced', into }
 }
 
 /**
  * Locks the claim's row, making it when the workload was never touched before. What stands against the request is
- * seen by the same statement: answers are written under its lock, which is held by now.
+ * seen by the same statement: answers and hand-offs of its own are written under its lock, which is held by now.
  */
 async function lockClaim(trx: Knex, { id, workload: { uid, ...workload } }: Reservation): Promise<ClaimRow> {
   const row = await first<ClaimRow>(
@@ -76,18 +80,26 @@ async function lockClaim(trx: Knex, { id, workload: { uid, ...workload } }: Rese
     `insert into ledger.claim (cluster, namespace, kind, name, workload_uid) values (:cluster, :namespace, :kind, :name, :uid)
      on conflict (cluster, namespace, kind, name) do update set workload_uid = excluded.workload_uid
      returning token::float8 as token, state, holder, action,
-       (select jsonb_build_object('by', owner, 'comment', comment) from ledger.answer where id = :id and kind = 'reject' order by at limit 1) as rejection`,
+       (select jsonb_build_object('by', owner, 'comment', comment) from ledger.answer where id = :id and kind = 'reject' order by at limit 1) as rejection,
+       (select coalesce(became, into_id) from ledger.handoff where from_id = :id) as handed_to`,
     { ...workload, uid, id },
   )
   if (!row) throw new Error('a claim could be neither stored nor found')
   return row
 }
 
-async function taken(trx: Knex, { id, action }: Reservation, claim: ClaimRow & { holder: string }): Promise<Reserved> {
-  if (claim.state === 'kept') return { reserved: false, because: 'kept_for_person', by: claim.holder }
-  if (claim.action !== action) return { reserved: false, because: 'busy', holder: claim.holder }
-  await rows(trx, 'insert into ledger.handoff (from_id, into_id) values (:id, :into) on conflict do nothing', { id, into: claim.holder })
-  return { reserved: false, because: 'coalesced', into: claim.holder }
+async function taken(trx: Knex, { id, action, workload }: Reservation, claim: ClaimRow & { holder: string }, step?: StepOf<Reserved>): Promise<Reserved> {
+  const { holder: into } = claim
+  if (claim.state === 'kept') return { reserved: false, because: 'kept_for_person', by: into }
+  if (claim.action !== action) return { reserved: false, because: 'busy', holder: into }
+  const coalesced: Reserved = { reserved: false, because: 'coalesced', into }
+  await write(trx, {
+    changes: 'handed as (insert into ledger.handoff (from_id, into_id) values (:id, :into))',
+    parameters: { id, into },
+    entry: { stream: id, stepKey: 'handed_off', kind: 'handed_off', actor: systemActor, body: { into, workload } },
+    step: step?.(coalesced),
+  })
+  return coalesced
 }
 
 /** A limit as it applies here: `key` names the log that every run under the same rule and scope shares. */

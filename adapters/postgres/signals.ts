@@ -155,13 +155,16 @@ export const markResolved = guarded((db: Knex, { fingerprint, startsAt }: Incide
   }),
 )
 
+/** Of a request `r` that came from alerts: each of them has stopped. */
+export const noAlertLeft = `
+  (r.fingerprint is not null or exists (select from ledger.handoff p join ledger.request f on f.id = p.from_id
+    where p.became = r.id and (f.fingerprint is not null or f.door = 'handoff')))
+  and not exists (select from ledger.signal s where s.remediation_id = r.id and s.resolved_at is null)`
+
 const resolveSql = `
   with resolved as (
     update ledger.request r set resolved_at = now()
-    where r.id = :id and r.phase = any(:waiting) and r.resolved_at is null
-      and (r.fingerprint is not null or exists (select from ledger.handoff h join ledger.request f on f.id = h.from_id
-        where h.became = r.id and (f.fingerprint is not null or f.door = 'handoff')))
-      and not exists (select from ledger.signal s where s.remediation_id = r.id and s.resolved_at is null)
+    where r.id = :id and r.phase = any(:waiting) and r.resolved_at is null and ${noAlertLeft}
     returning r.id
   ), answered as (
     insert into ledger.answer (answer_id, id, kind, principal, owner, comment)

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
 import { acceptRequest, acceptSignal, loadRequest, markResolved } from '../../../adapters/postgres/requests.ts'
 import { listAudit } from '../../../adapters/postgres/audit.ts'
+import { recordAnswer } from '../../../adapters/postgres/answers.ts'
 import { closeRemediation, releaseClaim, type Closing } from '../../../adapters/postgres/close.ts'
 import { beginAttempt, markFencing, settleIntent } from '../../../adapters/postgres/intents.ts'
 import { appendEntry, readStream, systemActor } from '../../../adapters/postgres/ledger.ts'
@@ -10,7 +11,7 @@ import { reserve } from '../../../adapters/postgres/reserve.ts'
 import { saveVerification } from '../../../adapters/postgres/verifications.ts'
 import type { Ending, Outcome, Verdict } from '../../../domain/remediation.ts'
 import { uuidv7 } from '../../../domain/uuid.ts'
-import { bob, draftOf, freshId, openDatabase, recorded, reservationOf, started, times, workload, type TestDatabase } from './database.ts'
+import { bob, decided, draftOf, freshId, openDatabase, recorded, reservationOf, started, times, workload, type TestDatabase } from './database.ts'
 
 let db: TestDatabase
 beforeAll(async () => (db = await openDatabase()))
@@ -136,7 +137,49 @@ describe('hand-offs', () => {
     expect(await successors(name)).toHaveLength(1)
   })
 
-  test('of an alert pass it on: the successor hears when it stops', async () => {
+  test.each(['cancelled', 'blocked', 'no_action_needed'] as const)('of a request that ended `%s` ask for nothing any more', async (outcome) => {
+    const name = randomUUID()
+    const given = await recorded(db, { name })
+    const id = await handOff(name)
+    await close(id, outcome)
+    await close(given.id, 'cancelled')
+    expect(await successors(name)).toEqual([])
+  })
+
+  test('of a request that ended by them stand', async () => {
+    const name = randomUUID()
+    const given = await recorded(db, { name })
+    await close(await handOff(name), 'coalesced')
+    await close(given.id, 'cancelled')
+    expect(await successors(name)).toHaveLength(1)
+  })
+
+  test.each(['cancel', 'reject'] as const)('of a request that met a %s before it ended ask for nothing any more', async (kind) => {
+    const name = randomUUID()
+    const given = await recorded(db, { name })
+    const { id } = await decided(db, { proceed: 'ask', target: { cluster: 'main', namespace: 'shop', kind: 'Deployment', name } })
+    expect(await reserve(db.decision, reservationOf(id, { workload: workload(name) }))).toMatchObject({ because: 'coalesced' })
+    expect(await recordAnswer(db.api, { answerId: randomUUID(), id, kind, principal: bob, planDigest: null, comment: '' })).toMatchObject({ recorded: true })
+    await close(id, 'coalesced')
+    await close(given.id, 'cancelled')
+    expect(await successors(name)).toEqual([])
+  })
+
+  test('of a request that is being closed are read when that is over', async () => {
+    const name = randomUUID()
+    const given = await recorded(db, { name })
+    const id = await handOff(name)
+    const closing = await db.decision.transaction()
+    await closeRemediation(closing, { id, ending: ending('cancelled'), source: 'workflow', runId: 'run', firstRunId: null, facts: {}, newId: freshId })
+    const holderClosed = close(given.id, 'cancelled')
+    await new Promise((wake) => setTimeout(wake, 200))
+    await closing.commit()
+    await holderClosed
+    expect(await successors(name)).toEqual([])
+  })
+
+  /** An alert's request that met its own action under way, and ended by that. */
+  const handedAlert = async () => {
     const name = randomUUID()
     const given = await recorded(db, { name })
     const target = { cluster: 'main', namespace: 'shop', kind: 'Deployment', name: `${name}-b` } as const
@@ -144,9 +187,29 @@ describe('hand-offs', () => {
     const { request } = await acceptSignal(db.api, draftOf({ door: 'alert', fault: 'oom_killed', target }), signal)
     expect(await reserve(db.decision, reservationOf(request.id, { workload: workload(name) }))).toMatchObject({ because: 'coalesced' })
     await close(request.id, 'coalesced')
-    await close(given.id, 'cancelled')
-    const [{ id }] = await successors(`${name}-b`)
+    return { holder: given.id, signal, name: target.name }
+  }
+
+  test('of an alert pass it on: the successor hears when it stops', async () => {
+    const { holder, signal, name } = await handedAlert()
+    await close(holder, 'cancelled')
+    const [{ id }] = await successors(name)
     expect(await markResolved(db.api, signal)).toEqual([id])
+  })
+
+  test('of an alert that has stopped ask for nothing any more', async () => {
+    const { holder, signal, name } = await handedAlert()
+    expect(await markResolved(db.api, signal)).toEqual([])
+    await close(holder, 'cancelled')
+    expect(await successors(name)).toEqual([])
+  })
+
+  test('of an alert that stops at that very moment: either it is left, or its successor is told', async () => {
+    for (let round = 0; round < 10; round++) {
+      const { holder, signal, name } = await handedAlert()
+      const [told] = await Promise.all([markResolved(db.api, signal), close(holder, 'cancelled')])
+      expect(await successors(name)).toEqual(told.map((id) => expect.objectContaining({ id })))
+    }
   })
 })
 

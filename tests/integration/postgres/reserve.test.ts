@@ -4,6 +4,7 @@ import { recordAnswer } from '../../../adapters/postgres/answers.ts'
 import { closeRemediation } from '../../../adapters/postgres/close.ts'
 import { liftFreeze, setFreeze } from '../../../adapters/postgres/freeze.ts'
 import { recordIntent, settleIntent } from '../../../adapters/postgres/intents.ts'
+import { readStream } from '../../../adapters/postgres/ledger.ts'
 import { acceptSignal, bindRun, markResolved } from '../../../adapters/postgres/requests.ts'
 import { reserve, type Reserved } from '../../../adapters/postgres/reserve.ts'
 import type { LimitRule } from '../../../domain/limits.ts'
@@ -136,6 +137,43 @@ describe('the claim', () => {
     await close(id, 'denied')
     expect(await reserve(db.decision, reservationOf(id))).toEqual({ reserved: false, because: 'closed' })
     await expect(reserve(db.decision, reservationOf(freshId()))).rejects.toMatchObject({ kind: 'missing' })
+  })
+})
+
+describe('a hand-off', () => {
+  /** A request that met its own action under way, on a workload of this name. */
+  const handedOff = async (name: string) => {
+    const holder = await started(db)
+    await reserve(db.decision, reservationOf(holder, { workload: workload(name) }))
+    const id = await started(db)
+    const wanted = reservationOf(id, { workload: workload(name) })
+    return { holder, id, wanted, answer: await reserve(db.decision, wanted) }
+  }
+
+  test('stands when the reply to it was lost: whoever acts on behalf of the request, it does not', async () => {
+    const { holder, wanted, answer } = await handedOff(randomUUID())
+    expect(answer).toEqual({ reserved: false, because: 'coalesced', into: holder })
+    expect(await reserve(db.decision, wanted)).toEqual(answer)
+    await close(holder, 'cancelled')
+    const { rows } = await db.owner.raw(`select became from ledger.handoff where into_id = ?`, [holder])
+    expect(rows[0].became).toEqual(expect.any(String))
+    expect(await reserve(db.decision, wanted)).toEqual({ reserved: false, because: 'coalesced', into: rows[0].became })
+  })
+
+  test('is an entry of its own, once', async () => {
+    const { holder, id, wanted } = await handedOff(randomUUID())
+    await reserve(db.decision, wanted)
+    expect((await readStream(db.reader, id)).filter(({ kind }) => kind === 'handed_off')).toMatchObject([{ body: { into: holder } }])
+  })
+
+  test('is not left when the step that left it cannot be recorded', async () => {
+    const name = randomUUID()
+    await reserve(db.decision, reservationOf(await started(db), { workload: workload(name) }))
+    const id = await started(db)
+    const now = new Date()
+    const step = () => ({ id: freshId(), step: 'reserve', call: 'c', attempt: 1, startedAt: now, endedAt: now, result: 'ok', code: null, summary: '', facts: {} }) as const
+    await expect(reserve(db.decision, reservationOf(id, { workload: workload(name) }), step)).rejects.toMatchObject({ kind: 'missing' })
+    expect((await db.owner.raw('select from ledger.handoff where from_id = ?', [id])).rows).toEqual([])
   })
 })
 

@@ -157,6 +157,21 @@ async function plannedBy(decide: ReturnType<typeof worker>, over: Partial<store.
   return { ...ref, digest }
 }
 
+test('a run that hands its wish on says so in the transaction that does it', async () => {
+  const decide = worker('decision', decisionSteps(decisionDeps()))
+  const holder = await plannedBy(decide)
+  await decide('reserve', holder)
+  const coalesced = await plannedBy(decide)
+  const { result, cost: { transactions } } = await decide('reserve', coalesced)
+  expect(result).toMatchObject({ reserved: false, retryMs: null, ending: { outcome: 'coalesced' } })
+  expect(transactions).toBe(1)
+  expect(told(await store.readStream(db.reader, coalesced.id)).slice(-2)).toEqual(['handed_off', 'reserve ok'])
+  const ending = { outcome: 'cancelled', reason: 'test', message: 'm', verdict: null } as const
+  for (const { id } of [coalesced, holder]) {
+    await store.closeRemediation(db.decision, { id, ending, source: 'reconciler', runId: null, firstRunId: null, facts: {}, newId: freshId })
+  }
+})
+
 const declined = `insert into ledger.answer (answer_id, id, kind, principal, owner, comment) values (gen_random_uuid(), ?, 'reject', '{}', 'carol', 'no')`
 
 test.each([
