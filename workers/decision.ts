@@ -108,7 +108,7 @@ function outboxOf(db: Knex): Outbox {
 async function closeOverdue(db: Knex): Promise<void> {
   const ending: Ending = { outcome: 'blocked', reason: 'never_started', message: 'Temporal did not take the run before the deadline', verdict: null }
   for (const { id } of await store.overdueRequests(db, overdueBatch)) {
-    await store.closeRemediation(db, { id, ending, source: 'reconciler', runId: null, firstRunId: null, facts: {}, newId: freshId })
+    await store.closeRemediation(db, { id, ending, source: 'reconciler', runId: null, firstRunId: null, newId: freshId })
   }
 }
 

@@ -25,7 +25,7 @@ afterAll(() => db.close())
 
 const ending = (outcome: Outcome) => ({ outcome, reason: 'because', message: 'because', verdict: null })
 const close = (id: string, outcome: Outcome) =>
-  closeRemediation(db.decision, { id, ending: ending(outcome), source: 'workflow', runId: 'run', firstRunId: null, facts: {}, newId: freshId })
+  closeRemediation(db.decision, { id, ending: ending(outcome), source: 'workflow', runId: 'run', firstRunId: null, newId: freshId })
 const requestCount = async (where: string, value: string) =>
   Number((await db.owner.raw(`select count(*) from ledger.request where ${where} = ?`, [value])).rows[0].count)
 
