@@ -96,7 +96,7 @@ await runWorkerProcess(settings, async ({ log, registry }, temporal) => {
 
 function outboxOf(db: Knex): Outbox {
   return {
-    unstarted: (limit) => store.unstartedRequests(db, limit, 0),
+    unstarted: (limit) => store.unstartedRequests(db, limit),
     markStarted: (id) => store.markStarted(db, id),
     inFlight: () => store.inFlightCounts(db),
     undelivered: (limit) => store.undeliveredAnswers(db, limit),
