@@ -6,7 +6,7 @@ import { draftParameters, insertRequest, toRequest, toStoredRequest, type Accept
 import { first, rows } from './sql.ts'
 
 export type { Accepted, RequestDraft, StoredRequest } from './request-rows.ts'
-export { acceptSignal, markResolved, retryableAlert, retryableOutcomes, type RetryOffer, type Signal } from './signals.ts'
+export { acceptSignal, markResolved, type Signal } from './signals.ts'
 
 /**
  * Commits the request, its ledger entry and the hint to the relay in one statement. Throws
