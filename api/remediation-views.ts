@@ -96,7 +96,7 @@ const step = z.strictObject({
   startedAt: time,
   endedAt: time,
   durationMs: z.number(),
-  result: z.enum(['ok', 'refused', 'failed']),
+  result: z.enum(['ok', 'failed']),
   code: z.string().nullable(),
   summary: z.string(),
 })
