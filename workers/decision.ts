@@ -12,6 +12,7 @@ import { listen } from '../adapters/postgres/listen.ts'
 import { ensurePartitions } from '../adapters/postgres/partitions.ts'
 import * as store from '../adapters/postgres/store.ts'
 import { freshId, freshNonce, sha256Hex, warrantSigner } from '../adapters/signing.ts'
+import { version } from '../adapters/version.ts'
 import { Failure } from '../domain/failure.ts'
 import { strictestMode, type Ending } from '../domain/remediation.ts'
 import { lazyClient } from '../temporal/client.ts'
@@ -24,7 +25,6 @@ import { policyMetrics } from './policy-metrics.ts'
 import { pollingState, runWorkerProcess, workerOptions } from './process.ts'
 import { stepHooks } from './steps.ts'
 
-const version = '0.1.0'
 const config = decisionConfig(processEnvironment())
 const policyReloadMs = 5_000
 /** The ledger's partitions are made this far ahead; a worker that is up one day in that time is enough. */

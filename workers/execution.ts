@@ -10,11 +10,11 @@ import { clusterExecutor, connectCluster } from '../adapters/kubernetes/client.t
 import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
 import * as store from '../adapters/postgres/store.ts'
 import { keyedDigest, sha256Hex, warrantVerifier } from '../adapters/signing.ts'
+import { version } from '../adapters/version.ts'
 import { executeQueue } from '../temporal/names.ts'
 import { pollingState, runWorkerProcess, workerOptions } from './process.ts'
 import { stepHooks } from './steps.ts'
 
-const version = '0.1.0'
 const config = executionConfig(processEnvironment())
 const name = config.AEGIS_CLUSTER
 
