@@ -14,7 +14,7 @@ afterAll(() => db.close())
 
 const ending = (outcome: Outcome) => ({ outcome, reason: 'because', message: 'because', verdict: null })
 const close = (id: string, outcome: Outcome) =>
-  closeRemediation(db.decision, { id, ending: ending(outcome), source: 'workflow', runId: 'run', firstRunId: null, facts: {}, newId: freshId })
+  closeRemediation(db.decision, { id, ending: ending(outcome), source: 'workflow', runId: 'run', firstRunId: null, newId: freshId })
 const rule = (over: Partial<LimitRule> = {}): LimitRule => ({ key: 'scale', action: 'scale_deployment', scope: 'namespace', limit: 5, windowMs: 60_000, ...over })
 
 /** Reserves for a fresh remediation on a fresh workload of `namespace`. */

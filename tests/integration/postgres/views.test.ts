@@ -27,7 +27,7 @@ async function told(name = randomUUID()) {
   await step('executeAction', 'r/3', 1)
   await beginAttempt(db.execution, given)
   await settleIntent(db.execution, { id, phase: 'act', result: 'applied', detail: {} })
-  await closeRemediation(db.decision, { id, ending: healed, source: 'workflow', runId: 'run', firstRunId: null, facts: {}, newId: freshId })
+  await closeRemediation(db.decision, { id, ending: healed, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId })
   return id
 }
 
