@@ -53,13 +53,18 @@ export async function accept({ deps, principal, idempotencyKey }: Caller, asked:
   return { id: request.id, url: remediationUrl(request.id), accepted }
 }
 
+/** A database that was silent for longer is not asked again: callers give up at 15 s. */
+const askAgainWithinMs = 5_000
+
 /**
  * A reply may be lost after its commit, and whoever asked without an `Idempotency-Key` could only ask for a second
- * remediation. So a database that did not answer is asked once more, under the same id: what is stored already is found.
+ * remediation. So a database that broke off is asked once more, under the same id: what is stored already is found.
  */
 async function acceptOnce(db: Knex, draft: RequestDraft): Promise<Accepted> {
+  const begunMs = performance.now()
   const { request } = await acceptRequest(db, draft).catch((failure: unknown) => {
-    if (failure instanceof Failure && failure.kind === 'unavailable') return acceptRequest(db, draft)
+    const brokeOff = failure instanceof Failure && failure.kind === 'unavailable' && performance.now() - begunMs < askAgainWithinMs
+    if (brokeOff) return acceptRequest(db, draft)
     throw failure
   })
   // The id is this call's own, so a request that bears it was not there before.
