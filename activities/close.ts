@@ -10,7 +10,7 @@ export const close =
   async ({ id, ending, runId, firstRunId, source }) => {
     const { db, store, freshId } = deps
     if (firstRunId === null) await mustFollowFromRows(deps, id, ending)
-    const closed = await store.closeRemediation(db, { id, ending, source, runId, firstRunId, facts: {}, newId: freshId })
+    const closed = await store.closeRemediation(db, { id, ending, source, runId, firstRunId, newId: freshId })
     return { ending: closed.ending, summary: `${closed.ending.outcome}: ${closed.ending.message}` }
   }
 

@@ -1,7 +1,9 @@
+import type { Knex } from 'knex'
 import { z } from 'zod'
-import { acceptRequest, type RequestDraft } from '../adapters/postgres/requests.ts'
+import { acceptRequest, type Accepted, type RequestDraft } from '../adapters/postgres/requests.ts'
 import { freshId, sha256Hex } from '../adapters/signing.ts'
 import { canonicalJson } from '../domain/canonical.ts'
+import { Failure } from '../domain/failure.ts'
 import { namespaceAllowed, protectedNamespaces } from '../domain/namespaces.ts'
 import type { ActionName, ActionParameters, Door, Principal, Severity, Target } from '../domain/remediation.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
@@ -46,9 +48,27 @@ export async function accept({ deps, principal, idempotencyKey }: Caller, asked:
     deadlineMs: settings.deadlineMs,
     idempotency: idempotencyKey === null ? null : { key: idempotencyKey, bodyDigest: sha256Hex(canonicalJson(said)) },
   }
-  const { accepted, request } = await acceptRequest(db, draft)
+  const { accepted, request } = await acceptOnce(db, draft)
   metrics.accepted.inc({ door, result: accepted })
   return { id: request.id, url: remediationUrl(request.id), accepted }
+}
+
+/** A database that was silent for longer is not asked again: callers give up at 15 s. */
+const askAgainWithinMs = 5_000
+
+/**
+ * A reply may be lost after its commit, and whoever asked without an `Idempotency-Key` could only ask for a second
+ * remediation. So a database that broke off is asked once more, under the same id: what is stored already is found.
+ */
+async function acceptOnce(db: Knex, draft: RequestDraft): Promise<Accepted> {
+  const begunMs = performance.now()
+  const { request } = await acceptRequest(db, draft).catch((failure: unknown) => {
+    const brokeOff = failure instanceof Failure && failure.kind === 'unavailable' && performance.now() - begunMs < askAgainWithinMs
+    if (brokeOff) return acceptRequest(db, draft)
+    throw failure
+  })
+  // The id is this call's own, so a request that bears it was not there before.
+  return { accepted: request.id === draft.id ? 'new' : 'known', request }
 }
 
 export const defaultCluster = ({ clusters }: ApiSettings): string => clusters[0] ?? 'local'

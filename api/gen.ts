@@ -1,9 +1,9 @@
 /** `tsx api/gen.ts` writes api/openapi.json; with `--check` it only says whether the file is what it would write. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
+import { version } from '../adapters/version.ts'
 import { openApiDocument as documentOf } from './openapi.ts'
 import { routes } from './routes.ts'
-import { version } from './version.ts'
 
 const file = new URL('./openapi.json', import.meta.url)
 

@@ -8,6 +8,7 @@ import { createApiMetrics, createRegistry, healthServer } from '../adapters/metr
 import { policySource } from '../adapters/policies/directory.ts'
 import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
 import { loadRules } from '../adapters/rules.ts'
+import { version } from '../adapters/version.ts'
 import { Failure } from '../domain/failure.ts'
 import { applyRule } from '../domain/rules/apply.ts'
 import { lazyClient } from '../temporal/client.ts'
@@ -16,7 +17,6 @@ import { createApp } from './app.ts'
 import { ensureFirstKey } from './first-key.ts'
 import type { ApiDeps, ApiSettings } from './route.ts'
 import { temporalHealth } from './temporal-health.ts'
-import { version } from './version.ts'
 
 const policyReloadMs = 3_000
 const retryMs = 2_000

@@ -91,7 +91,7 @@ const words: Record<string, string> = {
   413: 'The body is too large',
   415: 'The body is not JSON in UTF-8',
   500: 'A bug; the log has the cause under the request id',
-  503: 'Something Aegis depends on is away; nothing was started',
+  503: 'Something Aegis depends on is away; what was to change may have changed: look first, or send it again with the same `Idempotency-Key`',
 }
 
 /** Which refusals a route can answer with, by what it takes. */

@@ -69,7 +69,8 @@ const nextSteps: Record<FailureKind, string> = {
   missing: 'check the id; `GET /api/v1/remediations` lists what there is',
   conflict: 'read the current state and decide anew',
   limited: 'wait and send it again',
-  unavailable: 'nothing was started; send the same request again in a few seconds',
+  // Where the reply to a commit was lost, what was asked for is stored.
+  unavailable: 'if this was to change something, it may have: look first, or send it again with the same `Idempotency-Key`',
 }
 
 const retryAfterSeconds = '5'

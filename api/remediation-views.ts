@@ -1,6 +1,7 @@
 /** How a remediation looks from outside: the read models of the database in the words of the API. */
 import { z } from 'zod'
 import type { RemediationSummary, RemediationView } from '../adapters/postgres/views.ts'
+import type { Plan } from '../domain/plan.ts'
 import { answerKinds } from '../domain/transition.ts'
 import { remediationUrl } from './accept.ts'
 import type { ApiSettings } from './route.ts'
@@ -39,10 +40,10 @@ const revisions = z.strictObject({ from: pin, to: pin })
 const planCommon = { target: pinnedTarget, workload }
 
 const plan = z.discriminatedUnion('action', [
-  z.strictObject({ ...planCommon, action: z.literal('restart_pod'), undo: z.null() }),
+  z.strictObject({ ...planCommon, action: z.literal('restart_pod'), podReady: z.boolean(), undo: z.null() }),
   z.strictObject({ ...planCommon, action: z.literal('scale_deployment'), replicas: change, templateHash: z.string(), undo: z.strictObject({ replicas: change }) }),
   z.strictObject({ ...planCommon, action: z.literal('rollback_deployment'), replicas: z.int(), revision: revisions, undo: z.strictObject({ revision: revisions }) }),
-])
+]) satisfies z.ZodType<Plan>
 
 const preflight = z.strictObject({
   checks: z.array(z.strictObject({ name: z.string(), status: z.enum(['pass', 'fail', 'warn']), message: z.string() })),
@@ -95,7 +96,7 @@ const step = z.strictObject({
   startedAt: time,
   endedAt: time,
   durationMs: z.number(),
-  result: z.enum(['ok', 'refused', 'failed']),
+  result: z.enum(['ok', 'failed']),
   code: z.string().nullable(),
   summary: z.string(),
 })

@@ -123,22 +123,3 @@ export type Mode = (typeof modes)[number]
 
 export const strictestMode = (...given: Mode[]): Mode =>
   given.reduce((a, b) => (modes.indexOf(b) < modes.indexOf(a) ? b : a), 'auto' as Mode)
-
-/** Activity names, which are what the Temporal UI shows. */
-export const stepNames = [
-  'detect',
-  'plan',
-  'preflight',
-  'evaluatePolicy',
-  'checkAnswer',
-  'reserve',
-  'issueWarrant',
-  'validateSignature',
-  'recordIntent',
-  'executeAction',
-  'verify',
-  'rollback',
-  'fence',
-  'close',
-] as const
-export type StepName = (typeof stepNames)[number]

@@ -5,14 +5,14 @@ import { decisionSteps } from '../activities/decision.ts'
 import type { DecisionDeps } from '../activities/deps.ts'
 import { stepInterceptor } from '../activities/interceptor.ts'
 import { decisionConfig, processEnvironment, type DecisionConfig } from '../adapters/config.ts'
-import { connectCluster } from '../adapters/kubernetes/client.ts'
-import { clusterReader } from '../adapters/kubernetes/cluster.ts'
+import { clusterReader, connectCluster } from '../adapters/kubernetes/client.ts'
 import { policySource } from '../adapters/policies/directory.ts'
 import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
 import { listen } from '../adapters/postgres/listen.ts'
 import { ensurePartitions } from '../adapters/postgres/partitions.ts'
 import * as store from '../adapters/postgres/store.ts'
 import { freshId, freshNonce, sha256Hex, warrantSigner } from '../adapters/signing.ts'
+import { version } from '../adapters/version.ts'
 import { Failure } from '../domain/failure.ts'
 import { strictestMode, type Ending } from '../domain/remediation.ts'
 import { lazyClient } from '../temporal/client.ts'
@@ -25,7 +25,6 @@ import { policyMetrics } from './policy-metrics.ts'
 import { pollingState, runWorkerProcess, workerOptions } from './process.ts'
 import { stepHooks } from './steps.ts'
 
-const version = '0.1.0'
 const config = decisionConfig(processEnvironment())
 const policyReloadMs = 5_000
 /** The ledger's partitions are made this far ahead; a worker that is up one day in that time is enough. */
@@ -95,7 +94,7 @@ await runWorkerProcess(settings, async ({ log, registry }, temporal) => {
 
 function outboxOf(db: Knex): Outbox {
   return {
-    unstarted: (limit) => store.unstartedRequests(db, limit, 0),
+    unstarted: (limit) => store.unstartedRequests(db, limit),
     markStarted: (id) => store.markStarted(db, id),
     inFlight: () => store.inFlightCounts(db),
     undelivered: (limit) => store.undeliveredAnswers(db, limit),
@@ -106,7 +105,7 @@ function outboxOf(db: Knex): Outbox {
 /** Requests that no Temporal took in time end here; a run that starts late finds the terminal row and does nothing. */
 async function closeOverdue(db: Knex, id: string): Promise<void> {
   const ending: Ending = { outcome: 'blocked', reason: 'never_started', message: 'Temporal did not take the run before the deadline', verdict: null }
-  await store.closeRemediation(db, { id, ending, source: 'reconciler', runId: null, firstRunId: null, facts: {}, newId: freshId })
+  await store.closeRemediation(db, { id, ending, source: 'reconciler', runId: null, firstRunId: null, newId: freshId })
 }
 
 function decisionDeps(config: DecisionConfig, given: Pick<DecisionDeps, 'db' | 'store' | 'policies'>): DecisionDeps {

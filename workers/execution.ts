@@ -6,16 +6,15 @@ import type { ExecutionDeps } from '../activities/deps.ts'
 import { executionSteps } from '../activities/execution.ts'
 import { stepInterceptor } from '../activities/interceptor.ts'
 import { executionConfig, processEnvironment } from '../adapters/config.ts'
-import { connectCluster } from '../adapters/kubernetes/client.ts'
-import { clusterExecutor } from '../adapters/kubernetes/cluster.ts'
+import { clusterExecutor, connectCluster } from '../adapters/kubernetes/client.ts'
 import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
 import * as store from '../adapters/postgres/store.ts'
 import { keyedDigest, sha256Hex, warrantVerifier } from '../adapters/signing.ts'
+import { version } from '../adapters/version.ts'
 import { executeQueue } from '../temporal/names.ts'
 import { pollingState, runWorkerProcess, workerOptions } from './process.ts'
 import { stepHooks } from './steps.ts'
 
-const version = '0.1.0'
 const config = executionConfig(processEnvironment())
 const name = config.AEGIS_CLUSTER
 

@@ -5,6 +5,7 @@ import { createLogger } from '../adapters/log.ts'
 import { createRegistry, healthServer } from '../adapters/metrics.ts'
 import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
 import { loadRules } from '../adapters/rules.ts'
+import { version } from '../adapters/version.ts'
 import { dwellMsByFault } from '../domain/rules/dwell.ts'
 import type { WatchRules } from '../domain/watch/observe.ts'
 import { wantedFor } from '../domain/watch/request.ts'
@@ -13,7 +14,6 @@ import { watchCluster } from './watch/cluster.ts'
 import { handover } from './watch/handover.ts'
 import { createWatcherMetrics } from './watch/metrics.ts'
 
-const version = '0.1.0'
 const name = 'aegis-watcher'
 const config = watcherConfig(processEnvironment())
 

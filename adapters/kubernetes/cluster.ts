@@ -48,6 +48,3 @@ export type SendResult =
 export type SendRefused = { sent: 'refused'; code: string; message: string; retryable: boolean; retryAfterMs: number | null }
 
 export type FenceResult = 'fenced' | 'conflict' | 'gone'
-
-export { clusterReader } from './reader.ts'
-export { clusterExecutor } from './executor.ts'

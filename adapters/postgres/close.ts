@@ -15,7 +15,6 @@ export type Closing = {
   runId: string | null
   /** Of the run chain that asks; one that is not bound to the request closes nothing. Null: no run asks. */
   firstRunId: string | null
-  facts: Record<string, unknown>
   /** Fresh UUIDv7s for the requests that unread hand-offs become. */
   newId: () => string
 }
@@ -100,24 +99,24 @@ function unfenced(wanted: Ending): Ending {
   return { outcome: 'needs_human', reason: 'unfenced', message, verdict: wanted.verdict }
 }
 
-async function writeTerminal(trx: Knex, { id, ending, source, runId, facts }: Closing, mayLand: boolean): Promise<void> {
+async function writeTerminal(trx: Knex, { id, ending, source, runId }: Closing, mayLand: boolean): Promise<void> {
   const state = ending.outcome === 'needs_human' ? 'kept' : 'free'
   await write(trx, {
     changes: endedSql,
     of: 'new',
-    parameters: { id, ...ending, source, runId, facts: JSON.stringify(facts), state, mayLand },
-    entry: { stream: id, stepKey: 'closed', kind: 'closed', actor: systemActor, body: { ...ending, source, runId, facts } },
+    parameters: { id, ...ending, source, runId, state, mayLand },
+    entry: { stream: id, stepKey: 'closed', kind: 'closed', actor: systemActor, body: { ...ending, source, runId } },
     step: undefined, // the last entry of its stream
   })
 }
 
 // A reservation without an effect is given back; one with an effect holds its room until the window is over. A hand-off
 // stands only for a request that ended by it: what was cancelled or lost asks for nothing any more. The phase
-// comes after the row that it needs, which is why it is taken from there.
+// comes after the row that it needs, which is why it is taken from there. Nothing fills the column `facts`.
 const endedSql = `
   new as (
     insert into ledger.terminal (id, outcome, reason, message, verdict, source, run_id, facts)
-    values (:id, :outcome, :reason, :message, :verdict, :source, :runId, :facts) returning id
+    values (:id, :outcome, :reason, :message, :verdict, :source, :runId, '{}') returning id
   ), claims as (
     update ledger.claim set state = :state, holder = case when :state = 'kept' then holder end,
       action = case when :state = 'kept' then action end, since = now()

@@ -49,7 +49,6 @@ export const setFreeze = guarded((db: Knex, draft: FreezeDraft): Promise<Freeze 
       actor: actorOf(draft.principal),
       body: { freezeId: added.freeze_id, scope: draft.scope, reason: draft.reason },
     })
-    await rows(trx, `select pg_notify('aegis_freeze', :freezeId)`, { freezeId: added.freeze_id })
     return { ...toFreeze(added), known: false }
   }),
 )
@@ -100,7 +99,6 @@ export const liftFreeze = guarded((db: Knex, freezeId: string, principal: Princi
       actor: actorOf(principal),
       body: { freezeId },
     })
-    await rows(trx, `select pg_notify('aegis_freeze', :freezeId)`, { freezeId })
     return true
   }),
 )

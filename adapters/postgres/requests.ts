@@ -6,7 +6,7 @@ import { draftParameters, insertRequest, toRequest, toStoredRequest, type Accept
 import { first, rows } from './sql.ts'
 
 export type { Accepted, RequestDraft, StoredRequest } from './request-rows.ts'
-export { acceptSignal, markResolved, retryableAlert, retryableOutcomes, type RetryOffer, type Signal } from './signals.ts'
+export { acceptSignal, markResolved, type Signal } from './signals.ts'
 
 /**
  * Commits the request, its ledger entry and the hint to the relay in one statement. Throws
@@ -39,14 +39,14 @@ const standingSql = `
   order by (id = :id) desc, (phase <> 'closed') desc, accepted_at desc limit 1`
 
 /** Accepted and not yet handed to Temporal: of each cluster the oldest, so that one cluster's backlog hides no other's. */
-export const unstartedRequests = guarded(async (db: Knex, limit: number, olderThanMs: number): Promise<RemediationRequest[]> => {
+export const unstartedRequests = guarded(async (db: Knex, limit: number): Promise<RemediationRequest[]> => {
   const found = await rows<RequestRow>(
     db,
     `select * from (
        select r.*, row_number() over (partition by cluster order by accepted_at, id) as place from ledger.request r
-       where phase <> 'closed' and started_at is null and accepted_at <= now() - :olderThanMs::bigint * interval '1 ms'
+       where phase <> 'closed' and started_at is null
      ) waiting where place <= :limit order by accepted_at, id`,
-    { limit, olderThanMs },
+    { limit },
   )
   return found.map(toRequest)
 })

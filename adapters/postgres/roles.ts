@@ -6,14 +6,6 @@ export type DatabaseRole = (typeof databaseRoles)[number]
 
 export const loginName = (role: DatabaseRole): string => `aegis_${role}_login`
 
-/** The same database under another login: what each process gets as its own URL. */
-export function roleUrl(ownerUrl: string, role: DatabaseRole, password: string): string {
-  const url = new URL(ownerUrl)
-  url.username = loginName(role)
-  url.password = encodeURIComponent(password)
-  return url.href
-}
-
 /** Neighbour databases of the same server may be doing the same; a round takes milliseconds. */
 const attempts = 10
 

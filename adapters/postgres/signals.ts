@@ -8,11 +8,8 @@ import { first, inTransaction, rows } from './sql.ts'
 /** An alert or a finding. `labelsDigest` shows whether its labels changed since it was first seen. */
 export type Signal = IncidentKey & { labelsDigest: string }
 
-/** ISO 8601: the same alert may be tried again from then on, under this number. */
-export type RetryOffer = { attempt: number; notBefore: string }
-
 /** Endings that more time may cure, while the alert fires on. */
-export const retryableOutcomes: readonly Outcome[] = ['frozen', 'limited', 'blocked', 'unanswered']
+const retryableOutcomes: readonly Outcome[] = ['frozen', 'limited', 'blocked', 'unanswered']
 
 /** 1, 2, 4, … minutes, at most an hour, at most this many tries. */
 const attemptLimit = 100
@@ -55,14 +52,9 @@ const runOf = (trx: Knex, id: string): Promise<RunRow | undefined> =>
     { id },
   )
 
-function offer({ outcome, closed_at: closedAt, attempt }: RunRow): { attempt: number; notBefore: Date } | null {
-  if (outcome === null || closedAt === null || !retryableOutcomes.includes(outcome) || attempt >= attemptLimit) return null
-  return { attempt: attempt + 1, notBefore: new Date(closedAt.getTime() + backoffMs(attempt)) }
-}
-
-const retryIsDue = (run: RunRow): boolean => {
-  const offered = offer(run)
-  return offered !== null && offered.notBefore <= run.now
+function retryIsDue({ outcome, closed_at: closedAt, attempt, now }: RunRow): boolean {
+  if (outcome === null || closedAt === null || !retryableOutcomes.includes(outcome) || attempt >= attemptLimit) return false
+  return closedAt.getTime() + backoffMs(attempt) <= now.getTime()
 }
 
 async function joinOrStart(trx: Knex, draft: RequestDraft, signal: Signal, before: RunRow | undefined): Promise<Accepted> {
@@ -115,18 +107,6 @@ async function latestRunOf(trx: Knex, { incident }: RequestDraft, attempt: numbe
 
 const attach = (trx: Knex, { fingerprint, startsAt }: Signal, id: string) =>
   rows(trx, 'update ledger.signal set remediation_id = :id where fingerprint = :fingerprint and starts_at = :startsAt', { id, fingerprint, startsAt })
-
-/** What a further firing of this alert would get now; null when it is at work, ended for good or never seen. */
-export const retryableAlert = guarded(async (db: Knex, { fingerprint, startsAt }: IncidentKey): Promise<RetryOffer | null> => {
-  const signal = await first<{ remediation_id: string | null }>(
-    db,
-    'select remediation_id from ledger.signal where fingerprint = :fingerprint and starts_at = :startsAt and resolved_at is null',
-    { fingerprint, startsAt },
-  )
-  const run = signal?.remediation_id ? await runOf(db, signal.remediation_id) : undefined
-  const offered = run ? offer(run) : null
-  return offered && { attempt: offered.attempt, notBefore: offered.notBefore.toISOString() }
-})
 
 const waitingPhases: readonly Phase[] = ['accepted', 'planning', 'awaiting_approval', 'waiting_turn']
 

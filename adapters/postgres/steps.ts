@@ -5,7 +5,7 @@ import { guarded } from './failures.ts'
 import { appendEntry, systemActor, type NewEntry } from './ledger.ts'
 import { iso } from './sql.ts'
 
-export type StepResult = 'ok' | 'refused' | 'failed'
+export type StepResult = 'ok' | 'failed'
 
 export type StepRecord = {
   id: string
@@ -17,7 +17,7 @@ export type StepRecord = {
   startedAt: Date
   endedAt: Date
   result: StepResult
-  /** Of a failure or refusal. */
+  /** Of a failure. */
   code: string | null
   summary: string
   facts: Record<string, unknown>

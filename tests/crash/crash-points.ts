@@ -1,6 +1,6 @@
 /** Plays crash points in batches: each remediation is brought to its own point, then one SIGKILL meets them all. */
 import type { ActionName } from '../../domain/remediation.ts'
-import type { Phase } from '../../sandbox/faults/traps.ts'
+import { withResolvers, type Phase } from '../../sandbox/faults/traps.ts'
 import type { FaultyAegis } from '../helpers/faulty-aegis.ts'
 import { eventually } from '../helpers/stack.ts'
 import { endState, handsOn, specState, type Subject } from '../helpers/subjects.ts'
@@ -16,15 +16,19 @@ export const nameOf = ({ action, call, phase }: CrashPoint): string => `${action
 export const inBatches = <T>(all: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(all.length / size) }, (_, index) => all.slice(index * size, (index + 1) * size))
 
-/** Asked for and accepted, and held at the worker's first look at the cluster until `go`: traps can be laid in between. */
-export type Begun = Journey & { go(): void }
+/** Asked for and accepted, and held at the worker's first look at the cluster, which it `waits` at, until `go`: traps can be laid in between. */
+export type Begun = Journey & { waits: Promise<void>; go(): void }
 
 export async function begin({ executor, operator }: FaultyAegis, { namespace, request }: Subject): Promise<Begun> {
   let go = () => undefined as void
   const gate = new Promise<void>((resolve) => (go = resolve))
-  executor.arm({ path: new RegExp(`/namespaces/${namespace}/`), phase: 'before_send' }, () => gate)
+  const waits = withResolvers<void>()
+  executor.arm({ path: new RegExp(`/namespaces/${namespace}/`), phase: 'before_send' }, () => {
+    waits.resolve()
+    return gate
+  })
   const id = await operator.remediate(request)
-  return { id, namespace, go }
+  return { id, namespace, waits: waits.promise, go }
 }
 
 const reachLimitMs = 40_000
@@ -41,9 +45,12 @@ export async function makeWorse(faulty: FaultyAegis, journey: Begun): Promise<St
 /** Brings each remediation to its point, kills the worker there, starts a new one and waits for all endings. */
 export async function crashAt(faulty: FaultyAegis, batch: readonly { point: CrashPoint; subject: Subject }[]): Promise<Journey[]> {
   const { executor, postgres, temporal, worker, judge } = faulty
+  const journeys = await Promise.all(batch.map(({ subject }) => begin(faulty, subject)))
+  // They go together: who is held first must not outlast the time its own call has before the last is there.
+  await Promise.all(journeys.map(({ id, waits }) => within(reachLimitMs, `${id} comes to its first call`, waits)))
   const stops = await Promise.all(
-    batch.map(async ({ point, subject }) => {
-      const journey = await begin(faulty, subject)
+    batch.map(async ({ point }, index) => {
+      const journey = journeys[index]!
       const worse = point.call in undoCalls ? await makeWorse(faulty, journey) : undefined
       const stop = stopAt(faulty, journey, point)
       if (worse) worse.letGo('pass')

@@ -1,9 +1,12 @@
 /** Aegis's processes on the real stack, with two clusters, asked as its users ask it and judged by the audit logs. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { actionNames } from '../../domain/remediation.ts'
 import { startAegis, type Aegis } from '../../sandbox/aegis.ts'
 import { mutationsBy } from '../../sandbox/audit.ts'
+import { checkout } from '../../sandbox/setup/programs.mjs'
 import { alert, webhook } from '../helpers/alerts.ts'
 import { openJudge, type Judge } from '../helpers/judge.ts'
 import { operator, type Operator } from '../helpers/operator.ts'
@@ -63,6 +66,18 @@ afterAll(async () => {
   await database?.drop()
 })
 
+type Operation = { get: { responses: Record<string, { content: Record<string, { schema: object }> }> } }
+const { paths } = JSON.parse(readFileSync(join(checkout, 'api/openapi.json'), 'utf8')) as { paths: Record<string, Operation> }
+
+/** What is wrong with an answer by the document that callers are given. */
+function againstDocument(path: string, answer: unknown): unknown[] {
+  const ajv = new Ajv2020({ strict: false, formats: { uuid: true, 'date-time': true } })
+  const schema = paths[path]?.get.responses['200']?.content['application/json']?.schema
+  if (!schema) throw new Error(`the document knows no answer to GET ${path}`)
+  ajv.validate(schema, answer)
+  return ajv.errors ?? []
+}
+
 const executed = (cluster: typeof main, namespace: string) => mutationsBy(cluster, { userAgentPrefix: 'aegis-executor/', namespace })
 
 describe('two clusters', () => {
@@ -74,6 +89,20 @@ describe('two clusters', () => {
     expect(executed(main, here.namespace)).toHaveLength(1)
     expect(executed(edge, there.namespace)).toHaveLength(1)
     expect(executed(edge, here.namespace).concat(executed(main, there.namespace))).toEqual([])
+  })
+})
+
+describe('the OpenAPI document', () => {
+  test.each(actionNames)('is true of a %s, from the wish to its end', async (action) => {
+    const { request } = await subjectFor(main, action, { prefix: 'e2e' })
+    const id = await admin.remediate(request)
+    expect(await judge.closed(id)).toMatchObject({ outcome: 'healed' })
+    const shown = await admin.show(id)
+    expect(shown).toMatchObject({ plan: { plan: { action } }, preflight: { refusal: null }, effects: [{ result: 'applied' }] })
+    expect(againstDocument('/api/v1/remediations/{id}', shown)).toEqual([])
+    const list = await admin.must('GET', `/api/v1/remediations?namespace=${request.target.namespace}`)
+    expect(list['items']).toEqual([expect.objectContaining({ id, outcome: 'healed' })])
+    expect(againstDocument('/api/v1/remediations', list)).toEqual([])
   })
 })
 

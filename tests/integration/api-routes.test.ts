@@ -65,7 +65,7 @@ describe('answers', () => {
   test('what is not waiting, has ended or is not there says so', async () => {
     const { id } = await decided(db, { target: { cluster: 'main', namespace: 'shop', kind: 'Deployment', name: 'not-waiting' } })
     expect((await answer(id, 'approve', approver.key, { planDigest: digest })).problem.code).toBe('not_waiting')
-    await closeRemediation(db.decision, { id, ending: { outcome: 'blocked', reason: 'test', message: 'ended', verdict: null }, source: 'workflow', runId: `run-${id}`, firstRunId: null, facts: {}, newId: freshId })
+    await closeRemediation(db.decision, { id, ending: { outcome: 'blocked', reason: 'test', message: 'ended', verdict: null }, source: 'workflow', runId: `run-${id}`, firstRunId: null, newId: freshId })
     const closed = await answer(id, 'cancel', approver.key)
     expect([closed.status, closed.problem.code]).toEqual([409, 'closed'])
     const missing = await answer(randomUUID(), 'reject', approver.key)

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
+import type { Knex } from 'knex'
 import { connectDatabase } from '../../adapters/postgres/connect.ts'
 import type { Role } from '../../domain/remediation.ts'
 import { routes } from '../../api/routes.ts'
+import { startPostgresProxy, type PostgresProxy } from '../../sandbox/faults/postgres-proxy.ts'
 import { keyFor, startApi, wireTo, type Sent, type TestApi } from '../helpers/api.ts'
 import { stack } from '../helpers/stack.ts'
 import { openDatabase, times, type TestDatabase } from './postgres/database.ts'
@@ -252,5 +254,54 @@ describe('when PostgreSQL is away', () => {
     await wired.close()
     await pool.destroy()
     await wire.close()
+  })
+})
+
+describe('when the reply to a commit is lost', () => {
+  let proxy: PostgresProxy
+  let shaky: Knex
+  let door: TestApi
+  beforeAll(async () => {
+    const url = new URL(db.urlOf('api'))
+    proxy = await startPostgresProxy({ to: url.host })
+    url.host = proxy.address
+    shaky = connectDatabase({ url: url.href, applicationName: 'aegis-test', poolMax: 2 })
+    door = await startApi({ db: shaky, temporal: stack.temporal.address })
+  })
+  afterAll(async () => {
+    await door.close()
+    await shaky.destroy()
+    await proxy.close()
+  })
+
+  /** The reply to the `nth` commit of a request from now on. */
+  const loseReply = (nth = 1) => proxy.once({ sql: /insert into ledger\.request/, nth, phase: 'after_send' }, () => 'cut')
+
+  test.each([
+    ['a request without an Idempotency-Key', remediations, scale, {}],
+    ['a request with one', remediations, scale, { 'idempotency-key': randomUUID() }],
+    ['an executor call', '/executor/execute', () => ({ actionType: 'restart_pod', actionParams: { namespace: 'shop', podName: 'cart-1' } }), {}],
+  ])('%s is one remediation, and its caller hears that it is new', async (_name, path, body, headers) => {
+    const before = await requests()
+    const lost = loseReply()
+    const got = await door.call('POST', path, { key: keys.user, body: body(), headers })
+    await lost
+    expect({ status: got.status, accepted: got.body['accepted'] }).toEqual({ status: 202, accepted: 'new' })
+    expect((await door.call('GET', String(got.body['url']), { key: keys.user })).body).toMatchObject({ id: got.body['id'], phase: 'accepted' })
+    expect(await requests()).toBe(before + 1)
+  })
+
+  test('twice, the 503 promises nothing, and the same key finds what was stored', async () => {
+    const before = await requests()
+    const sent = { key: keys.user, body: scale(), headers: { 'idempotency-key': randomUUID() } }
+    const lost = [loseReply(), loseReply(2)]
+    const got = await door.call('POST', remediations, sent)
+    expect(got.status).toBe(503)
+    expect(got.problem.nextStep).toMatch(/may have.*look first.*same `Idempotency-Key`/)
+    expect(await requests()).toBe(before + 1)
+    const again = await door.call('POST', remediations, sent)
+    expect({ status: again.status, accepted: again.body['accepted'] }).toEqual({ status: 202, accepted: 'known' })
+    expect(await requests()).toBe(before + 1)
+    await Promise.all(lost)
   })
 })

@@ -19,7 +19,7 @@ const waiting = async () => (await decided(db, { proceed: 'ask' })).id
 const entries = async (id: string, kind: string) => (await readStream(db.reader, id)).filter((entry) => entry.kind === kind)
 const close = (id: string) =>
   closeRemediation(db.decision, {
-    ...{ id, source: 'workflow', runId: 'run', firstRunId: null, facts: {}, newId: freshId },
+    ...{ id, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId },
     ending: { outcome: 'declined', reason: 'rejected', message: 'm', verdict: null },
   })
 

@@ -14,7 +14,7 @@ beforeAll(async () => (db = await openDatabase()))
 afterAll(() => db.close())
 
 const blocked = { outcome: 'blocked', reason: 'because', message: 'because', verdict: null } as const
-const close = (id: string) => closeRemediation(db.decision, { id, ending: blocked, source: 'reconciler', runId: null, firstRunId: null, facts: {}, newId: freshId })
+const close = (id: string) => closeRemediation(db.decision, { id, ending: blocked, source: 'reconciler', runId: null, firstRunId: null, newId: freshId })
 const cancel = (id: string) => recordAnswer(db.api, { answerId: randomUUID(), id, kind: 'cancel', principal: bob, planDigest: null, comment: '' })
 const settle = (id: string, result: 'applied' | 'fenced' = 'applied') => settleIntent(db.execution, { id, phase: 'act', result, detail: {} })
 const reject = (id: string) =>
@@ -217,7 +217,7 @@ test('history counts proven effects by workload, namespace and action', async ()
   expect(await historyCounts(db.decision, scope, [1_000])).toMatchObject({ workload: [{ windowMs: 1_000, effects: 0, bad: 0 }], sinceLastActionMs: null })
   const given = await recorded(db, { name })
   await settle(given.id)
-  await closeRemediation(db.decision, { id: given.id, ending: { ...blocked, outcome: 'undone' }, source: 'workflow', runId: 'run', firstRunId: null, facts: {}, newId: freshId })
+  await closeRemediation(db.decision, { id: given.id, ending: { ...blocked, outcome: 'undone' }, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId })
   const history = await historyCounts(db.decision, scope, [60_000, 1])
   expect(history.workload).toEqual([{ windowMs: 60_000, effects: 1, bad: 1 }, { windowMs: 1, effects: 0, bad: 0 }])
   expect(history.namespace[0]?.effects).toBeGreaterThanOrEqual(1)

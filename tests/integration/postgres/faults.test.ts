@@ -78,7 +78,7 @@ describe('the connection is cut after the commit, and the caller asks again', ()
     await role('decision')
     const id = await started(db)
     const ending = { outcome: 'denied', reason: 'policy', message: 'm', verdict: null } as const
-    const closing = { id, ending, source: 'workflow', runId: 'run', firstRunId: null, facts: {}, newId: freshId } as const
+    const closing = { id, ending, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId } as const
     proxy.cutAfter('COMMIT')
     await expect(closeRemediation(shaky, closing)).rejects.toMatchObject(unavailable)
     expect(await closeRemediation(shaky, closing)).toEqual({ closed: false, ending })

@@ -7,6 +7,7 @@ import { recordIntent, settleIntent } from '../../../adapters/postgres/intents.t
 import { readStream } from '../../../adapters/postgres/ledger.ts'
 import { acceptSignal, bindRun, markResolved } from '../../../adapters/postgres/requests.ts'
 import { reserve, type Reserved } from '../../../adapters/postgres/reserve.ts'
+import { saveVerification } from '../../../adapters/postgres/verifications.ts'
 import type { LimitRule } from '../../../domain/limits.ts'
 import type { Outcome } from '../../../domain/remediation.ts'
 import { bob, decided, digest, draftOf, freshId, openDatabase, permitted, person, reservationOf, started, times, workload, type TestDatabase } from './database.ts'
@@ -17,7 +18,7 @@ afterAll(() => db.close())
 
 const ending = (outcome: Outcome) => ({ outcome, reason: 'because', message: 'because', verdict: null })
 const close = (id: string, outcome: Outcome) =>
-  closeRemediation(db.decision, { id, ending: ending(outcome), source: 'workflow', runId: 'run', firstRunId: null, facts: {}, newId: freshId })
+  closeRemediation(db.decision, { id, ending: ending(outcome), source: 'workflow', runId: 'run', firstRunId: null, newId: freshId })
 const rule = (over: Partial<LimitRule> = {}): LimitRule => ({ key: 'scale', action: 'scale_deployment', scope: 'namespace', limit: 5, windowMs: 60_000, ...over })
 
 /** Reserves for a fresh remediation on a fresh workload of `namespace`. */
@@ -51,13 +52,13 @@ describe('limits', () => {
     expect(admitted.length).toBeGreaterThan(5)
   })
 
-  test('an act takes room for its undo too, and gives it back when healed', async () => {
+  test('an act takes room for its undo too, and gives it back when it ends without an effect', async () => {
     const namespace = randomUUID()
     const limits = [rule({ limit: 4 })]
     const one = await ask(namespace, limits, { undo: true })
     await ask(namespace, limits, { undo: true })
     expect((await ask(namespace, limits)).answer).toMatchObject({ because: 'limited' })
-    await close(one.id, 'healed')
+    await close(one.id, 'overtaken')
     expect((await ask(namespace, limits, { undo: true })).answer).toEqual({ reserved: true, claimToken: 1 })
   })
 
@@ -67,6 +68,7 @@ describe('limits', () => {
     await recordIntent(db.execution, { ...given, runId: 'run' })
     await settleIntent(db.execution, { id: given.id, phase: 'act', result: 'applied', detail: {} })
     const { rows } = await db.owner.raw('select name from ledger.claim where holder = ?', [given.id])
+    await saveVerification(db.execution, { id: given.id, digest: given.planDigest, verdict: 'better', evidence: 'seen' })
     await close(given.id, 'healed')
     const again = async () => reserve(db.decision, reservationOf(await started(db), { workload: workload(rows[0].name), limits, undo: false }))
     expect(await again()).toMatchObject({ because: 'limited' })
@@ -91,7 +93,7 @@ describe('limits', () => {
     const held = all.filter(({ answer }) => answer.reserved)
     expect(held).toHaveLength(3)
     expect((await ask(namespace, [], { concurrency })).answer).toMatchObject({ because: 'limited', rule: 'at-once' })
-    await close(held[0]?.id ?? '', 'healed')
+    await close(held[0]?.id ?? '', 'overtaken')
     expect((await ask(namespace, [], { concurrency })).answer).toMatchObject({ reserved: true })
   })
 })
@@ -115,7 +117,7 @@ describe('the claim', () => {
   test('rises with every holder', async () => {
     const name = randomUUID()
     const first = await on(name)
-    await close(first.id, 'healed')
+    await close(first.id, 'overtaken')
     expect((await on(name)).answer).toEqual({ reserved: true, claimToken: 2 })
   })
 

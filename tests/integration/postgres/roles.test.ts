@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { connectDatabase, databaseReady, migrate } from '../../../adapters/postgres/connect.ts'
 import { countApiKeys, createApiKey, createFirstApiKey, findApiKey, listApiKeys, revokeApiKey } from '../../../adapters/postgres/keys.ts'
 import { appendEntry, readStream, systemActor } from '../../../adapters/postgres/ledger.ts'
-import { createLoginRoles, databaseRoles, roleUrl, type DatabaseRole } from '../../../adapters/postgres/roles.ts'
+import { createLoginRoles, databaseRoles, type DatabaseRole } from '../../../adapters/postgres/roles.ts'
 import { freshDatabase } from '../../helpers/stack.ts'
 import { alice, freshId, openDatabase, recorded, started, times, type TestDatabase } from './database.ts'
 
@@ -194,13 +194,6 @@ describe('migrations', () => {
     await pool.destroy()
     await fresh.drop()
     await db.owner.raw(`drop role ${owner}`)
-  })
-
-  test('a URL of another login keeps all else, TLS settings too', () => {
-    const url = new URL(roleUrl('postgresql://owner@db:5432/aegis?sslmode=verify-full', 'api', 'p/w@'))
-    expect(url.username).toBe('aegis_api_login')
-    expect(decodeURIComponent(url.password)).toBe('p/w@')
-    expect(`${url.host}${url.pathname}${url.search}`).toBe('db:5432/aegis?sslmode=verify-full')
   })
 })
 

@@ -168,7 +168,7 @@ test('a run that hands its wish on says so in the transaction that does it', asy
   expect(told(await store.readStream(db.reader, coalesced.id)).slice(-2)).toEqual(['handed_off', 'reserve ok'])
   const ending = { outcome: 'cancelled', reason: 'test', message: 'm', verdict: null } as const
   for (const { id } of [coalesced, holder]) {
-    await store.closeRemediation(db.decision, { id, ending, source: 'reconciler', runId: null, firstRunId: null, facts: {}, newId: freshId })
+    await store.closeRemediation(db.decision, { id, ending, source: 'reconciler', runId: null, firstRunId: null, newId: freshId })
   }
 })
 
@@ -214,7 +214,7 @@ test('an attempt that finds its work done is recorded all the same, and one that
   await worker('execution', executionSteps(executionDeps()))('preflight', { ...ref, digest })
   for (const attempt of [1, 2]) await decide('reserve', { ...ref, digest }, attempt)
   const ending = { outcome: 'cancelled', reason: 'test', message: 'm', verdict: null } as const
-  await store.closeRemediation(db.decision, { id, ending, source: 'reconciler', runId: null, firstRunId: null, facts: {}, newId: freshId })
+  await store.closeRemediation(db.decision, { id, ending, source: 'reconciler', runId: null, firstRunId: null, newId: freshId })
   await expect(decide('issueWarrant', { ...ref, digest, decisionId, phase: 'act' })).rejects.toMatchObject({ type: 'conflict' })
 
   const stream = await store.readStream(db.reader, id)

@@ -5,6 +5,7 @@ import { beginAttempt, settleIntent } from '../../../adapters/postgres/intents.t
 import { savePreflight } from '../../../adapters/postgres/plans.ts'
 import { acceptRequest } from '../../../adapters/postgres/requests.ts'
 import { recordStep } from '../../../adapters/postgres/steps.ts'
+import { saveVerification } from '../../../adapters/postgres/verifications.ts'
 import { getRemediation, listAudit, listRemediations, statistics } from '../../../adapters/postgres/views.ts'
 import { digest, draftOf, freshId, openDatabase, planOf, recorded, times, type TestDatabase } from './database.ts'
 
@@ -27,7 +28,8 @@ async function told(name = randomUUID()) {
   await step('executeAction', 'r/3', 1)
   await beginAttempt(db.execution, given)
   await settleIntent(db.execution, { id, phase: 'act', result: 'applied', detail: {} })
-  await closeRemediation(db.decision, { id, ending: healed, source: 'workflow', runId: 'run', firstRunId: null, facts: {}, newId: freshId })
+  await saveVerification(db.execution, { id, digest, verdict: 'better', evidence: 'it is well again' })
+  await closeRemediation(db.decision, { id, ending: healed, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId })
   return id
 }
 
