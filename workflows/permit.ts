@@ -1,7 +1,11 @@
+import { patched } from '@temporalio/workflow'
 import type { Ending } from '../domain/remediation.ts'
 import { anyAnswer, endingOfAnswer, pause, stopAsked } from './answers.ts'
 import { ending } from './endings.ts'
 import { pauseOf, ref, roundLimit, type Judged, type Permit, type Story } from './story.ts'
+
+/** Runs begun before that was said show `planning` while they wait for a disruption budget. */
+const budgetWaitsAreSaid = 'budget-waits-are-said'
 
 /** What stands in the way passes with time. */
 type Later = { retryMs: number; why: string; ending: Ending }
@@ -52,7 +56,9 @@ async function judge(story: Story): Promise<Judged | Ending | Later> {
   if (evaluated.proceed === 'stop') return evaluated.ending
   if (!preflighted.clear) {
     const { ending: refused, retryMs } = preflighted
-    return retryMs === null ? refused : { retryMs, why: 'wait for the disruption budget', ending: refused }
+    if (retryMs === null) return refused
+    if (patched(budgetWaitsAreSaid)) run.enter('waiting_turn', 'waiting for the disruption budget')
+    return { retryMs, why: 'wait for the disruption budget', ending: refused }
   }
   if (evaluated.proceed === 'act') return { digest, undo, decisionId: evaluated.decisionId, undoSame: evaluated.undoSame }
   return askPeople(story, { digest, undo }, evaluated.answerTimeoutMs)

@@ -3,15 +3,12 @@ import { approvalState, type ApprovalState } from './approvals.ts'
 import { candidatePlaces } from './candidates.ts'
 import type { Decision, DecisionCode } from './decision.ts'
 import type { Effect } from './document.ts'
-import { explain, nearMisses, participant, policyRef } from './explain.ts'
+import { explain, nearMisses, participant, policyRef, type Evaluated } from './explain.ts'
 import type { Approval, PolicyInput } from './input.ts'
 import { breaches, mergeObligations, noObligations, type Obligations } from './obligations.ts'
 import { readRequest } from './request.ts'
 import type { CompiledPolicy, PolicySnapshot } from './snapshot.ts'
-import { and, not, type Truth } from './truth.ts'
-
-/** A policy in scope of the request, with what its conditions came to. */
-export type Evaluated = { policy: CompiledPolicy; truth: Truth }
+import { and, not } from './truth.ts'
 
 /**
  * The decision rule (docs/policy.md, "The rule"). The most restrictive matching effect wins: deny,

@@ -1,10 +1,13 @@
 import type { ApprovalState } from './approvals.ts'
 import { collectFailed, type FailedLeaf } from './condition.ts'
-import type { Evaluated } from './decide.ts'
 import type { Decision, DecisionCode, NearMiss, Participant } from './decision.ts'
 import type { PolicyInput } from './input.ts'
 import { actionKeys, parseResource } from './names.ts'
 import type { CompiledPolicy } from './snapshot.ts'
+import type { Truth } from './truth.ts'
+
+/** A policy in scope of the request, with what its conditions came to. */
+export type Evaluated = { policy: CompiledPolicy; truth: Truth }
 
 /** How many near misses, and leaves of one, a decision carries. */
 const mostNearMisses = 10

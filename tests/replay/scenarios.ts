@@ -114,6 +114,12 @@ export const scenarios: readonly Scenario[] = [
     asked: [...judging, 'plan', 'preflight', 'evaluatePolicy', ...acting, 'verify', 'close'],
   },
   {
+    name: 'healed-after-a-wait-for-a-disruption-budget-that-is-said',
+    steps: { preflight: [{ clear: false, retryMs: 50, ...ends('blocked', 'pdb_exhausted') }, { clear: true, summary }] },
+    outcome: 'healed',
+    asked: [...judging, 'plan', 'preflight', 'evaluatePolicy', ...acting, 'verify', 'close'],
+  },
+  {
     name: 'healed-with-a-renewed-warrant',
     steps: { executeAction: [{ effect: 'none', because: 'warrant', retryMs: 0, summary }, applied] },
     outcome: 'healed',
