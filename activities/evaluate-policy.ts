@@ -1,9 +1,9 @@
 import type { FactsForDecision } from '../adapters/postgres/facts.ts'
+import type { StoredPlan } from '../adapters/postgres/plans.ts'
 import { decide, refusal } from '../domain/policy/decide.ts'
 import type { Decision } from '../domain/policy/decision.ts'
 import { policyInput, type Approval, type Facts, type PolicyInput } from '../domain/policy/input.ts'
 import { capByMode, type Capped } from '../domain/policy/mode.ts'
-import type { Health, Plan } from '../domain/plan.ts'
 import type { RemediationRequest } from '../domain/remediation.ts'
 import type { DecisionDeps } from './deps.ts'
 import { loadPlanned } from './committed.ts'
@@ -44,7 +44,7 @@ const staleReason = 'the policies have not been readable for too long: mend AEGI
 async function inputOf(
   { db, store, settings }: DecisionDeps,
   request: RemediationRequest,
-  { plan, baseline }: { plan: Plan; baseline: Health },
+  { plan, baseline, labels }: Pick<StoredPlan, 'plan' | 'baseline' | 'labels'>,
   approvals: Approval[],
   now: number,
 ): Promise<PolicyInput> {
@@ -53,6 +53,8 @@ async function inputOf(
     request: publicFacts(request),
     plan,
     health: baseline,
+    labels: labels.workload,
+    ...(labels.namespace ? { namespaceLabels: labels.namespace } : {}),
     podReady: plan.action === 'restart_pod' && plan.podReady,
     history: historyFacts(history),
     approvals,

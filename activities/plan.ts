@@ -36,7 +36,7 @@ export const plan =
     }
     const digest = planDigest(planned, sha256)
     if (expected && digest !== expected) return overtakenOrBlocked(expected, 'the target was changed since the plan was approved')
-    const row = { id, plan: planned, digest, baseline: observation.health, observedAt: new Date().toISOString() }
+    const row = { id, plan: planned, digest, baseline: observation.health, labels: observation.labels, observedAt: new Date().toISOString() }
     const result: Planned = { planned: true, digest, undo: planned.undo !== null, summary: describe(planned) }
     return endingWith((step) => store.savePlan(db, row, step), () => result)
   }

@@ -53,6 +53,14 @@ export type Health = {
   faults: FaultClass[]
 }
 
+/** What policies may ask for by label. */
+export type ObservedLabels = {
+  /** Of the target and of what owns it; the workload's own where both have one. */
+  workload: Readonly<Record<string, string>>
+  /** Null: this identity may not read namespaces. */
+  namespace: Readonly<Record<string, string>> | null
+}
+
 /** A reason not to act, found while planning or in preflight. The run ends with this outcome. */
 export type Refusal = {
   outcome: 'no_action_needed' | 'blocked' | 'overtaken'

@@ -58,6 +58,10 @@ async function identify(connection: Connection, target: Target, { metadata }: Ow
     resourceVersion: metadata?.resourceVersion ?? '',
     workload: topOf(target, metadata?.uid ?? '', owners),
     ignored: [metadata, ...owners.map(({ object }) => object?.metadata), namespace?.metadata].some(isIgnored),
+    labels: {
+      workload: Object.assign({}, metadata?.labels, ...owners.map(({ object }) => object?.metadata?.labels)) as Record<string, string>,
+      namespace: namespace ? (namespace.metadata?.labels ?? {}) : null,
+    },
     stamps: parseStamps(metadata?.annotations?.[stampAnnotation]),
   }
   return { identity, owners }

@@ -93,7 +93,7 @@ test('the default rules lead from the demo alert to two replicas more, ten at mo
   const rules = await loadRules(join(root, 'rules/default.yaml'))
   const labels = { namespace: 'demo-c', deployment: 'web', severity: 'warning' }
   expect(applyRule(rules, { kind: 'alert', alert: 'HighRequestLatency', labels, defaultCluster: 'one', heldMs: 0 })).toMatchObject({
-    rule: { id: 'alert-high-request-latency', version: 1 }, action: 'scale_deployment', severity: 'medium',
+    rule: { id: 'alert-high-request-latency', version: 2 }, action: 'scale_deployment', severity: 'medium',
     target: { cluster: 'one', namespace: 'demo-c', kind: 'Deployment', name: 'web' }, parameters: { scale: { change: { step: 2 }, max: 10 } },
   })
 })

@@ -3,7 +3,7 @@ import type { Principal, Verdict } from '../../domain/remediation.ts'
 import type { DecisionRecord, Proceed } from './decisions.ts'
 import { guarded } from './failures.ts'
 import type { IntentResult } from './intents.ts'
-import { toStoredPlan, type StoredPlan, type StoredPlanRow } from './plans.ts'
+import { planColumns, toStoredPlan, type StoredPlan, type StoredPlanRow } from './plans.ts'
 import { toStoredRequest, type RequestRow, type StoredRequest } from './request-rows.ts'
 import { first } from './sql.ts'
 
@@ -11,7 +11,6 @@ import { first } from './sql.ts'
 type Known = { now: Date; plan: StoredPlan | undefined }
 
 type PlanPart = { [Column in keyof StoredPlanRow]: StoredPlanRow[Column] | null }
-const planColumns = 'p.digest, p.plan, p.baseline, p.observed_at'
 const planOf = (row: PlanPart): StoredPlan | undefined => (row.plan === null ? undefined : toStoredPlan(row as StoredPlanRow))
 
 export type FactsForDecision = Known & {

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { Knex } from 'knex'
 import { canonicalJson } from '../../domain/canonical.ts'
-import type { Health, Plan, PreflightCard, Refusal } from '../../domain/plan.ts'
+import type { Health, ObservedLabels, Plan, PreflightCard, Refusal } from '../../domain/plan.ts'
 import { guarded } from './failures.ts'
 import { systemActor } from './ledger.ts'
 import { first, iso } from './sql.ts'
 import type { StepOf } from './steps.ts'
 import { write } from './write.ts'
 
-export type PlanRow = { id: string; plan: Plan; digest: string; baseline: Health; observedAt: string }
+export type PlanRow = { id: string; plan: Plan; digest: string; baseline: Health; labels: ObservedLabels; observedAt: string }
 export type StoredPlan = Omit<PlanRow, 'id'>
 export type PreflightRow = { id: string; digest: string; card: PreflightCard; refusal: Refusal | null }
 export type StoredPreflight = Omit<PreflightRow, 'id'> & { at: string }
@@ -17,29 +17,31 @@ export type StoredPreflight = Omit<PreflightRow, 'id'> & { at: string }
  * Kept once per digest. A plan that comes out the same again brings its newer baseline, for policy and
  * verdict go by the health just before acting; once an intent is recorded the baseline stands.
  */
-export const savePlan = guarded(async (db: Knex, { id, plan, digest, baseline, observedAt }: PlanRow, step?: StepOf<void>): Promise<void> => {
+export const savePlan = guarded(async (db: Knex, { id, plan, digest, baseline, labels, observedAt }: PlanRow, step?: StepOf<void>): Promise<void> => {
   await write(db, {
     changes: `
       new as (
-        insert into ledger.plan (id, digest, plan, baseline, observed_at) values (:id, :digest, :plan, :baseline, :observedAt)
+        insert into ledger.plan (id, digest, plan, baseline, labels, observed_at) values (:id, :digest, :plan, :baseline, :labels, :observedAt)
         on conflict do nothing returning id
       ), newer as (
-        update ledger.plan p set baseline = :baseline, observed_at = :observedAt
+        update ledger.plan p set baseline = :baseline, labels = :labels, observed_at = :observedAt
         where p.id = :id and p.digest = :digest and not exists (select from new) and not exists (select from ledger.intent i where i.id = p.id)
       )`,
     of: 'new',
-    parameters: { id, digest, plan: canonicalJson(plan), baseline: JSON.stringify(baseline), observedAt },
-    entry: { stream: id, stepKey: `plan/${digest}`, kind: 'planned', actor: systemActor, body: { digest, plan, baseline, observedAt } },
+    parameters: { id, digest, plan: canonicalJson(plan), baseline: JSON.stringify(baseline), labels: JSON.stringify(labels), observedAt },
+    entry: { stream: id, stepKey: `plan/${digest}`, kind: 'planned', actor: systemActor, body: { digest, plan, baseline, labels, observedAt } },
     step: step?.(),
   })
 })
 
-export type StoredPlanRow = { digest: string; plan: string; baseline: Health; observed_at: Date }
+export type StoredPlanRow = { digest: string; plan: string; baseline: Health; labels: ObservedLabels; observed_at: Date }
+
+export const planColumns = 'p.digest, p.plan, p.baseline, p.labels, p.observed_at'
 
 export const loadPlan = guarded(async (db: Knex, id: string, digest: string): Promise<StoredPlan | undefined> => {
   const row = await first<StoredPlanRow>(
     db,
-    'select digest, plan, baseline, observed_at from ledger.plan where id = :id and digest = :digest',
+    `select ${planColumns} from ledger.plan p where p.id = :id and p.digest = :digest`,
     { id, digest },
   )
   return row && toStoredPlan(row)
@@ -50,7 +52,7 @@ export const beginVerifying = guarded(async (db: Knex, id: string, digest: strin
   const row = await first<StoredPlanRow>(
     db,
     `with stored as (
-       select digest, plan, baseline, observed_at from ledger.plan where id = :id and digest = :digest
+       select ${planColumns} from ledger.plan p where p.id = :id and p.digest = :digest
      ), standing as (
        update ledger.request set phase = :phase where id = :id and phase not in ('closed', :phase) and exists (select from stored)
      )
@@ -60,10 +62,11 @@ export const beginVerifying = guarded(async (db: Knex, id: string, digest: strin
   return row && toStoredPlan(row)
 })
 
-export const toStoredPlan = ({ digest, plan, baseline, observed_at: observedAt }: StoredPlanRow): StoredPlan => ({
+export const toStoredPlan = ({ digest, plan, baseline, labels, observed_at: observedAt }: StoredPlanRow): StoredPlan => ({
   digest,
   plan: JSON.parse(plan) as Plan,
   baseline,
+  labels,
   observedAt: iso(observedAt),
 })
 

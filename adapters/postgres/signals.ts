@@ -10,6 +10,8 @@ export type Signal = IncidentKey & { labelsDigest: string }
 
 /** Endings that more time may cure, while the alert fires on. */
 const retryableOutcomes: readonly Outcome[] = ['frozen', 'limited', 'blocked', 'unanswered']
+/** Of other endings: a cooldown that was not over, and a fault that API objects did not show yet. */
+const retryableReasons = ['obligation_unmet', 'fault_gone']
 
 /** 1, 2, 4, … minutes, at most an hour, at most this many tries. */
 const attemptLimit = 100
@@ -19,7 +21,7 @@ const backoffMs = (attempt: number): number => Math.min(60_000 * 2 ** (attempt -
 /**
  * An alert either starts a run, or joins the one at work on the same target and action, or is known.
  * However many alerts point at one thing, it is one run. One that fires on after its run ended
- * `frozen`, `limited`, `blocked` or `unanswered` gets a numbered retry once its backoff is over.
+ * in what more time may cure gets a numbered retry once its backoff is over.
  */
 export const acceptSignal = guarded((db: Knex, draft: RequestDraft, signal: Signal): Promise<Accepted> =>
   inTransaction(db, async (trx) => {
@@ -43,17 +45,18 @@ async function noteSignal(trx: Knex, { fingerprint, startsAt, labelsDigest }: Si
   return row?.remediation_id ?? null
 }
 
-type RunRow = RequestRow & { outcome: Outcome | null; closed_at: Date | null; now: Date }
+type RunRow = RequestRow & { outcome: Outcome | null; ended_by: string | null; closed_at: Date | null; now: Date }
 
 const runOf = (trx: Knex, id: string): Promise<RunRow | undefined> =>
   first(
     trx,
-    `select r.*, t.outcome, t.closed_at, clock_timestamp() as now from ledger.request r left join ledger.terminal t using (id) where r.id = :id`,
+    `select r.*, t.outcome, t.reason as ended_by, t.closed_at, clock_timestamp() as now from ledger.request r left join ledger.terminal t using (id) where r.id = :id`,
     { id },
   )
 
-function retryIsDue({ outcome, closed_at: closedAt, attempt, now }: RunRow): boolean {
-  if (outcome === null || closedAt === null || !retryableOutcomes.includes(outcome) || attempt >= attemptLimit) return false
+function retryIsDue({ outcome, ended_by: reason, closed_at: closedAt, attempt, now }: RunRow): boolean {
+  if (outcome === null || closedAt === null || attempt >= attemptLimit) return false
+  if (!retryableOutcomes.includes(outcome) && !retryableReasons.includes(reason ?? '')) return false
   return closedAt.getTime() + backoffMs(attempt) <= now.getTime()
 }
 

@@ -1,4 +1,4 @@
-import type { Health, RevisionPin } from '../plan.ts'
+import type { Health, ObservedLabels, RevisionPin } from '../plan.ts'
 import type { Target, WorkloadRef } from '../remediation.ts'
 import type { Stamp } from '../stamp.ts'
 
@@ -13,6 +13,7 @@ type Common = {
   workload: WorkloadRef
   /** `aegis.dev/ignore: "true"` on the target, what owns it, or the namespace. */
   ignored: boolean
+  labels: ObservedLabels
   /** Of the target's workload; of the Deployment itself where that is the target. */
   health: Health
   stamps: Stamp[]

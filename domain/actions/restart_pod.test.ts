@@ -11,6 +11,7 @@ const pod: PodObservation = {
   workload,
   ignored: false,
   health: { desired: 3, updated: 3, ready: 2, available: 2, failing: 1, restarts: 0, faults: ['stuck_pod'] },
+  labels: { workload: {}, namespace: {} },
   stamps: [],
   terminating: false,
   phase: 'Running',
@@ -34,11 +35,12 @@ test.each<[string, Partial<PodObservation>, string, string]>([
   ['on its way out', { terminating: true }, 'no_action_needed', 'already_terminating'],
   ['succeeded', { phase: 'Succeeded' }, 'no_action_needed', 'already_finished'],
   ['failed for good', { phase: 'Failed' }, 'no_action_needed', 'already_finished'],
+  ['ready, whatever else of its workload hangs', { ready: true }, 'no_action_needed', 'pod_ready'],
   ['ignored', { ignored: true }, 'blocked', 'ignored'],
   ['a bare pod', { controlled: false }, 'blocked', 'not_controlled'],
   ['a mirror of a static pod', { controlled: false, static: true }, 'blocked', 'static_pod'],
 ])('a pod that is %s is left alone', (_what, change, outcome, reason) => {
-  expect(restartPod.plan({ ...pod, ...change }, {}, null)).toMatchObject({ outcome, reason })
+  expect(restartPod.plan({ ...pod, ...change }, {}, 'stuck_pod')).toMatchObject({ outcome, reason })
 })
 
 const read: AttemptRead = { exists: true, kind: 'Pod', uid: 'p-1', resourceVersion: '9', stamps: [], terminating: false }

@@ -10,12 +10,13 @@ import type { Situation } from './situation.ts'
  * the pod that is gone carries no stamp, so an effect without an answer can only be presumed.
  */
 export const restartPod: ActionRules<RestartPodPlan> = {
-  plan(observation) {
+  plan(observation, _wanted, fault) {
     if (observation.kind !== 'Pod') throw new Failure('invalid', 'wrong_kind', 'only a pod can be restarted: name a target of kind `Pod`')
     const { target, uid, workload, ignored, terminating, phase, ready, controlled } = observation
     const name = `pod \`${target.namespace}/${target.name}\``
     if (terminating) return noAction('already_terminating', `${name} is already being deleted`)
     if (phase === 'Succeeded' || phase === 'Failed') return noAction('already_finished', `${name} has finished: there is nothing to restart`)
+    if (fault === 'stuck_pod' && ready) return noAction('pod_ready', `${name} is ready: whatever else hangs, it does not`)
     if (ignored) return blocked('ignored', `${name}, its workload or its namespace carries \`aegis.dev/ignore\``)
     if (observation.static) return blocked('static_pod', `${name} is run by its kubelet from a file: restart it on the node`)
     if (!controlled) return blocked('not_controlled', `${name} has no controller that would replace it: recreate it by hand`)

@@ -38,7 +38,7 @@ export function applyRule(rules: RuleSet, signal: RuleSignal): Matched | Unmatch
     target,
     parameters: rule.parameters,
     severity: severityOf(rule.severity, signal),
-    fault: signal.kind === 'fault' ? signal.fault : null,
+    fault: signal.kind === 'fault' ? signal.fault : rule.fault,
   }
 }
 

@@ -1,6 +1,6 @@
 import { canonicalJson } from '../canonical.ts'
 import { fieldsOf, filledListOf, integerOf, isRecord, oneOf, problemList, prototypeKeys, shown, textOf, yesOrNo, type Fields, type Path, type Problem, type Report } from '../policy/check.ts'
-import { actionNames, faultClasses, severities, targetKind, type ActionName, type Severity } from '../remediation.ts'
+import { actionNames, faultClasses, severities, targetKind, type ActionName, type FaultClass, type Severity } from '../remediation.ts'
 import type { ParameterBounds, ReplicaBounds } from './bounds.ts'
 import { rulesApiVersion, type Rule, type RuleFile, type SeveritySource, type TargetLabels } from './rule.ts'
 
@@ -38,7 +38,7 @@ function reportRepeats(rules: readonly Rule[], report: Report): void {
 const optional = (fields: Fields, key: string, otherwise: unknown): unknown =>
   Object.hasOwn(fields, key) ? fields[key] : otherwise
 
-const ruleFields = ['id', 'match', 'target', 'action', 'parameters', 'severity', 'dwellSeconds'] as const
+const ruleFields = ['id', 'match', 'target', 'action', 'fault', 'parameters', 'severity', 'dwellSeconds'] as const
 
 function parseRule(value: unknown, path: Path, report: Report): Rule | undefined {
   const fields = fieldsOf(value, path, ruleFields, report)
@@ -50,9 +50,10 @@ function parseRule(value: unknown, path: Path, report: Report): Rule | undefined
   const dwellSeconds = integerOf(optional(fields, 'dwellSeconds', 0), [...path, 'dwellSeconds'], { from: 0, to: 86_400 }, report)
   if (id === undefined || !match || action === undefined || !severity || dwellSeconds === undefined) return undefined
   const target = targetOf(fields, match, action, path, report)
+  const fault = shownFault(fields, match, path, report)
   const parameters = parametersOf(fields, action, path, report)
-  if (target === undefined || !parameters) return undefined
-  return { id, match, target, action, parameters, severity, dwellSeconds }
+  if (target === undefined || fault === undefined || !parameters) return undefined
+  return { id, match, target, action, fault, parameters, severity, dwellSeconds }
 }
 
 function ruleId(value: unknown, path: Path, report: Report): string | undefined {
@@ -99,6 +100,13 @@ function targetOf(fields: Fields, match: Rule['match'], action: ActionName, path
     textOf(key === 'clusterLabel' ? optional(target, key, 'cluster') : target[key], [...at, key], report))
   if (!kind || clusterLabel === undefined || namespaceLabel === undefined || nameLabel === undefined) return undefined
   return { kind, clusterLabel, namespaceLabel, nameLabel }
+}
+
+/** Null where the signal's word is enough; undefined after a problem. */
+function shownFault(fields: Fields, match: Rule['match'], path: Path, report: Report): FaultClass | null | undefined {
+  if (!Object.hasOwn(fields, 'fault')) return null
+  if ('fault' in match) return void report([...path, 'fault'], 'the match names the fault; leave `fault` out')
+  return oneOf(fields['fault'], [...path, 'fault'], faultClasses, report)
 }
 
 function parametersOf(fields: Fields, action: ActionName, path: Path, report: Report): ParameterBounds | undefined {

@@ -21,6 +21,8 @@ export type Rule = {
   /** Null where a fault's own target is used. */
   target: TargetLabels | null
   action: ActionName
+  /** For an alert: what API objects have to show as well. Null: its word is enough. */
+  fault: FaultClass | null
   parameters: ParameterBounds
   severity: SeveritySource
   /** How long the signal must have held before anything is asked for. */

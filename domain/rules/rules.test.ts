@@ -30,6 +30,12 @@ test('an alert leads to the one action of its rule, bounded and still relative',
   })
 })
 
+test('an alert whose rule names a fault brings it along: API objects have to show it too', () => {
+  expect(applyRule(rulesOf({ ...scaleUp, fault: 'never_ready' }), alert(labels))).toMatchObject({ fault: 'never_ready' })
+  expect(parseRules(file({ ...rollback, fault: 'stuck_rollout' })).problems?.map(({ path }) => pathText(path))).toEqual(['rules[0].fault'])
+  expect(parseRules(file({ ...scaleUp, fault: 'bad_luck' })).problems?.map(({ path }) => pathText(path))).toEqual(['rules[0].fault'])
+})
+
 test('a fault brings its own target, and the kind must fit the action', () => {
   const pod = { ...web, kind: 'Pod', name: 'web-1' } as const
   expect(applyRule(rulesOf(rollback), fault({ targets: [pod, web] }))).toMatchObject({ action: 'rollback_deployment', target: web, severity: 'high', fault: 'stuck_rollout', parameters: {} })

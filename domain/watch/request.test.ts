@@ -4,7 +4,7 @@ import type { Incident } from './incident.ts'
 import { wantedFor } from './request.ts'
 
 const rule = (given: Pick<Rule, 'id' | 'match' | 'action'> & Partial<Rule>): Rule =>
-  ({ target: null, parameters: {}, severity: { label: null, values: {}, otherwise: 'high' }, dwellSeconds: 60, ...given })
+  ({ target: null, fault: null, parameters: {}, severity: { label: null, values: {}, otherwise: 'high' }, dwellSeconds: 60, ...given })
 
 const rules = {
   version: 3,

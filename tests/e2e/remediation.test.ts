@@ -33,6 +33,8 @@ actions: ['*']
 resources: ['k8s:*/e2e-ask-*/**']
 obligations: { minApprovals: 2, approvalTtl: 10m }
 owner: tests
+---
+${readFileSync(join(checkout, 'policies/20-production.yaml'), 'utf8')}
 `
 
 const settings = {
@@ -128,6 +130,36 @@ describe('alerts', () => {
     await admin.until(id, 'waits for people', ({ phase }) => phase === 'awaiting_approval')
     await admin.must('POST', '/api/v1/alerts', webhook([{ ...fired, status: 'resolved' }]))
     expect(await judge.closed(id)).toMatchObject({ outcome: 'no_action_needed', reason: 'alert_resolved' })
+    expect(executed(main, namespace)).toEqual([])
+  })
+})
+
+describe('what an alert says is not enough', () => {
+  test('a release that has come up since is not taken back', async () => {
+    const { namespace } = await subjectFor(main, 'scale_deployment', { prefix: 'e2e' })
+    const hands = handsOn(main, namespace)
+    await hands.release('registry.example/checkout:2')
+    await hands.untilComplete()
+    const late = ['KubeDeploymentRolloutStuck', 'KubeDeploymentReplicasMismatch'].map((alertname) =>
+      alert({ namespace, deployment: name, alertname, startsAt: new Date(Date.now() - 900_000).toISOString() }))
+    for (const each of late) {
+      const { results } = await admin.must('POST', '/api/v1/alerts', webhook([each]))
+      expect(await judge.closed((results as { id: string }[])[0]!.id)).toMatchObject({ outcome: 'no_action_needed', reason: 'fault_gone' })
+    }
+    expect(executed(main, namespace)).toEqual([])
+  })
+})
+
+describe('production', () => {
+  test.each(['workload', 'namespace'])('is what its %s is labelled as: people are asked', async (labelled) => {
+    const { namespace, request } = await subjectFor(main, 'scale_deployment', { prefix: 'e2e' })
+    const [hands, labels] = [handsOn(main, namespace), { environment: 'production' }]
+    await (labelled === 'workload' ? hands.patch({ metadata: { labels } }) : hands.labelNamespace(labels))
+    const id = await admin.remediate(request)
+    const { decision } = await admin.until(id, 'waits for people', ({ phase }) => phase === 'awaiting_approval')
+    expect(decision).toMatchObject({ proceed: 'ask', reason: expect.stringContaining('labelled as production') })
+    await admin.must('POST', `/api/v1/remediations/${id}/cancel`, {})
+    expect(await judge.closed(id)).toMatchObject({ outcome: 'cancelled' })
     expect(executed(main, namespace)).toEqual([])
   })
 })

@@ -73,6 +73,7 @@ export function handsOn(cluster: TestCluster, namespace: string) {
     pods,
     patch,
     annotatePod,
+    labelNamespace: (labels: Record<string, string>) => core.patchNamespace({ name: namespace, body: { metadata: { labels } } }, mergePatch),
     deploy: (body: V1Deployment) => apps.createNamespacedDeployment({ namespace, body }),
     release: (image: string) => patch({ spec: { template: { spec: { containers: [{ name, image }] } } } }),
     scale: (count: number) => patch({ spec: { replicas: count } }),

@@ -108,7 +108,7 @@ export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { 
   const { proceed = 'act', answerBy = null, ...draft } = over
   const id = await started(db, draft)
   const decisionId = randomUUID()
-  await savePlan(db.decision, { id, plan: planOf(), digest, baseline: health, observedAt: new Date().toISOString() })
+  await savePlan(db.decision, { id, plan: planOf(), digest, baseline: health, labels: { workload: {}, namespace: null }, observedAt: new Date().toISOString() })
   const decision = { effect: 'allow', code: 'allowed', snapshot: 'sha256:s', now: Date.now(), tzdata: '2025b' }
   await saveDecision(db.decision, { decisionId, id, planDigest: digest, input: { action: 'deployment:scale' }, decision, proceed, answerBy })
   if (proceed === 'ask') await setPhase(db.decision, id, 'awaiting_approval')

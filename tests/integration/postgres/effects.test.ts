@@ -25,6 +25,7 @@ const kinds = async (id: string) => (await readStream(db.reader, id)).map(({ kin
 const stops: [string, (given: Permitted & { decisionId: string }) => Promise<Partial<Permitted> | undefined>, IntentRefusal][] = [
   ['closed', async ({ id }) => void (await close(id)), 'closed'],
   ['cancelled', async ({ id }) => void (await cancel(id)), 'cancelled'],
+  ['past the deadline', async ({ id }) => void (await db.owner.raw(`update ledger.request set deadline_at = now() - interval '1 second' where id = ?`, [id])), 'deadline'],
   ['declined', async ({ id }) => void (await reject(id)), 'rejected'],
   ['another claim token', async ({ claimToken }) => ({ claimToken: claimToken + 1 }), 'claim_lost'],
   ['the claim went to another', async ({ id }) => void (await db.owner.raw(`update ledger.claim set holder = ?, token = token + 1 where holder = ?`, [freshId(), id])), 'claim_lost'],

@@ -118,6 +118,16 @@ describe('alerts', () => {
     expect(await accept(fired)).toMatchObject({ accepted: 'new', request: { attempt: 3 } })
   })
 
+  test.each([['denied', 'obligation_unmet'], ['no_action_needed', 'fault_gone']] as const)('one that fires on after %s for %s is tried again: a cooldown ends, and a fault may show later', async (outcome, reason) => {
+    const fired = alert()
+    const { request } = await accept(fired)
+    await closeRemediation(db.decision, { id: request.id, ending: { ...ending(outcome), reason }, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId })
+    await backdateClose(request.id, 0.9)
+    expect(await accept(fired)).toMatchObject({ accepted: 'known' })
+    await backdateClose(request.id, 0.1)
+    expect(await accept(fired)).toMatchObject({ accepted: 'new', request: { attempt: 2 } })
+  })
+
   test.each(['healed', 'denied', 'needs_human', 'cancelled', 'overtaken'] as const)('one that fires on after %s is not tried again', async (outcome) => {
     const fired = alert()
     const { request } = await accept(fired)

@@ -53,7 +53,7 @@ const name = randomUUID()
 const target = { cluster: 'main', namespace: 'shop', kind: 'Deployment', name } as const
 
 const observation: DeploymentObservation = {
-  kind: 'Deployment', target, uid: `uid-${name}`, resourceVersion: '1', workload: workload(name), ignored: false, health, stamps: [],
+  kind: 'Deployment', target, uid: `uid-${name}`, resourceVersion: '1', workload: workload(name), ignored: false, health, labels: { workload: {}, namespace: {} }, stamps: [],
   generation: 3, observedGeneration: 3, replicas: 2, paused: false, templateHash: 'aa', revisionHistoryLimit: 10, revisions: [], managers: [],
 }
 const read: AttemptRead = { exists: true, kind: 'Deployment', uid: `uid-${name}`, resourceVersion: '1', stamps: [], generation: 3, replicas: 2, paused: false, templateHash: 'aa', annotated: true }
