@@ -1,4 +1,4 @@
-import { alertReason, incidentOf, webhookBody } from './alertmanager.ts'
+import { alertReason, incidentOf, readAlert, webhookBody, type Alert } from './alertmanager.ts'
 import { inLanes } from './alerts.ts'
 
 const alert = {
@@ -16,30 +16,65 @@ const webhook = {
 }
 const fields = (body: unknown) => (webhookBody.safeParse(body).error?.issues ?? []).map(({ path, code }) => `${path.join('.')} ${code}`)
 
-test('what Alertmanager sends passes, with labels nobody knows', () => expect(fields(webhook)).toEqual([]))
+const read = (given: unknown): Alert => {
+  const got = readAlert(given)
+  if ('unreadable' in got) throw new Error(got.unreadable)
+  return got
+}
+
+test('what Alertmanager sends passes, with labels nobody knows', () => {
+  expect(fields(webhook)).toEqual([])
+  expect(read(alert).labels).toEqual(alert.labels)
+})
 
 test.each([
   ['another version', { ...webhook, version: '5' }, 'version invalid_value'],
   ['no alerts', { ...webhook, alerts: [] }, 'alerts too_small'],
   ['too many alerts', { ...webhook, alerts: Array.from({ length: 1001 }, () => alert) }, 'alerts too_big'],
   ['an unknown field', { ...webhook, extra: 1 }, ' unrecognized_keys'],
-  ['an unknown field of an alert', { ...webhook, alerts: [{ ...alert, action: 'restart_pod' }] }, 'alerts.0 unrecognized_keys'],
-  ['a label that is no text', { ...webhook, alerts: [{ ...alert, labels: { ...alert.labels, n: 1 } }] }, 'alerts.0.labels.n invalid_type'],
-  ['no alertname', { ...webhook, alerts: [{ ...alert, labels: {} }] }, 'alerts.0.labels.alertname custom'],
-  ['no fingerprint', { ...webhook, alerts: [{ ...alert, fingerprint: undefined }] }, 'alerts.0.fingerprint invalid_type'],
-  ['a time that is none', { ...webhook, alerts: [{ ...alert, startsAt: 'yesterday' }] }, 'alerts.0.startsAt invalid_format'],
-])('%s is refused', (_name, body, field) => expect(fields(body)).toEqual([field]))
+  ['alerts that are no list', { ...webhook, alerts: alert }, 'alerts invalid_type'],
+  ['a group label that is no text', { ...webhook, groupLabels: { n: 1 } }, 'groupLabels.n invalid_type'],
+])('%s refuses the webhook', (_name, body, field) => expect(fields(body)).toEqual([field]))
+
+test('a webhook stands, however odd its alerts and however long what repeats them', () => {
+  const long = { text: 'x'.repeat(10_000) }
+  expect(fields({ ...webhook, alerts: [alert, 7, {}] })).toEqual([])
+  expect(fields({ ...webhook, groupKey: long.text, groupLabels: long, commonLabels: long, commonAnnotations: long, externalURL: long.text })).toEqual([])
+})
+
+const known = alert.fingerprint
+test.each<[string, unknown, string, string | undefined]>([
+  ['an unknown field', { ...alert, action: 'restart_pod' }, '`action`: unknown field: remove it', known],
+  ['a label that is no text', { ...alert, labels: { ...alert.labels, n: 1 } }, '`labels.n`: must be a text, not a number', known],
+  ['a label that is too long', { ...alert, labels: { ...alert.labels, n: 'x'.repeat(4097) } }, '`labels.n`: must be at most 4096 characters', known],
+  ['no alertname', { ...alert, labels: {} }, '`labels.alertname`: missing', known],
+  ['an empty alertname', { ...alert, labels: { alertname: '' } }, '`labels.alertname`: must be given', known],
+  ['an annotation that is no text', { ...alert, annotations: { n: null } }, '`annotations.n`: must be a text, not null', known],
+  ['no fingerprint', { ...alert, fingerprint: undefined }, '`fingerprint`: missing', undefined],
+  ['a fingerprint that is none', { ...alert, fingerprint: '<b>' }, '`fingerprint`: must be the fingerprint', undefined],
+  ['a time that is none', { ...alert, startsAt: 'yesterday' }, '`startsAt`: must be an ISO 8601 time', known],
+  ['a time before the first year', { ...alert, startsAt: '0001-01-01T00:00:00+01:00' }, '`startsAt`: must be a time in the years 1 to 9999', known],
+  ['a time after the last', { ...alert, startsAt: '9999-12-31T23:59:59-01:00' }, '`startsAt`: must be a time in the years 1 to 9999', known],
+  ['nothing at all', null, 'the alert: must be an object, not null', undefined],
+  ['several faults', { ...alert, status: 'on', startsAt: 1 }, '(and 1 more)', known],
+])('an alert with %s is unreadable, and says why', (_name, given, said, fingerprint) =>
+  expect(readAlert(given)).toEqual({ fingerprint, unreadable: expect.stringContaining(said) }))
+
+test('what Aegis does not use may be of any length', () => {
+  const long = 'x'.repeat(10_000)
+  expect(alertReason(read({ ...alert, generatorURL: long, annotations: { summary: 'slow', runbook: long, [long]: '' } }))).toBe('alert HighRequestLatency: slow')
+  expect(alertReason(read({ ...alert, annotations: { summary: long } }))).toHaveLength(500)
+})
 
 test('an incident has one spelling of its start, however many digits arrive', () => {
   const starts = ['2026-03-01T10:00:00.123456789Z', '2026-03-01T10:00:00.123Z', '2026-03-01T11:00:00.123+01:00']
-  const keys = starts.map((startsAt) => incidentOf(webhookBody.parse({ ...webhook, alerts: [{ ...alert, startsAt }] }).alerts[0]!))
+  const keys = starts.map((startsAt) => incidentOf(read({ ...alert, startsAt })))
   expect(new Set(keys.map((key) => key.startsAt))).toEqual(new Set(['2026-03-01T10:00:00.123Z']))
 })
 
 test("a remediation's reason is the alert's own summary, cut to size", () => {
-  const [parsed] = webhookBody.parse(webhook).alerts
-  expect(alertReason(parsed!)).toBe('alert HighRequestLatency: p99 above 2 s')
-  expect(alertReason({ ...parsed!, annotations: { summary: 'x'.repeat(4000) } })).toHaveLength(500)
+  expect(alertReason(read(alert))).toBe('alert HighRequestLatency: p99 above 2 s')
+  expect(alertReason({ ...read(alert), annotations: { summary: 'x'.repeat(4000) } })).toHaveLength(500)
 })
 
 test('lanes keep their order, run side by side, and answer in the order given', async () => {

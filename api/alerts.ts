@@ -5,13 +5,14 @@ import { freshId, sha256Hex } from '../adapters/signing.ts'
 import type { Matched } from '../domain/rules/apply.ts'
 import type { Principal } from '../domain/remediation.ts'
 import { defaultCluster, outsideReason } from './accept.ts'
-import { alertReason, incidentOf, labelsText, webhookBody, type Alert } from './alertmanager.ts'
+import { alertReason, incidentOf, labelsText, readAlert, webhookBody, type Alert, type Unreadable } from './alertmanager.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
 
 const results = ['accepted', 'known', 'unmatched', 'refused', 'resolved'] as const
 
 const alertResult = z.strictObject({
-  fingerprint: z.string(),
+  /** Missing where the alert gave none that can be read. */
+  fingerprint: z.string().optional(),
   result: z.enum(results),
   /** The remediation it led to or joined. */
   id: z.uuid().optional(),
@@ -20,40 +21,52 @@ const alertResult = z.strictObject({
 type AlertResult = z.infer<typeof alertResult>
 
 /** What one alert asks for, before anything is committed. */
-type Sorted = { alert: Alert; matched: Matched } | { alert: Alert; result: AlertResult } | { alert: Alert; resolved: true }
+type Sorted = { alert: Alert; matched: Matched } | { alert: Alert; resolved: true } | { result: AlertResult }
 
 /** Different targets do not wait for each other; one target's alerts are committed in order. */
 const parallelTargets = 4
+
+/** Room for 1,000 alerts, labels and annotations included: Alertmanager sends a group whole, and only once. */
+const webhookLimitBytes = 2 * 1024 * 1024
 
 const receive = route({
   method: 'post',
   path: '/api/v1/alerts',
   permission: 'alerts:send',
   summary: "Alertmanager's webhook, version 4",
-  description: 'Each firing alert is held against the rule file; its labels only say where to look. The same alert, and other alerts for the same target and action, join the run that is open.',
+  description: 'Each firing alert is held against the rule file; its labels only say where to look. The same alert, and other alerts for the same target and action, join the run that is open. An alert that cannot be read is `refused` by itself and stops no other; results are in the order of the alerts. A body holds at most 2 MiB.',
   tag: 'Alerts',
   body: webhookBody,
+  bodyLimitBytes: webhookLimitBytes,
   output: { 202: z.strictObject({ results: z.array(alertResult) }) },
   handle: async ({ deps, body, principal }) => {
-    const sorted = body.alerts.map((alert) => sort(deps, alert, Date.now()))
+    const sorted = body.alerts.map((given) => sort(deps, given, Date.now()))
     const settled = await inLanes(sorted, laneOf, parallelTargets, (one) => settle(deps, principal, one))
     for (const { result } of settled) deps.metrics.alerts.inc({ result })
     return reply(202, { results: settled })
   },
 })
 
-function sort({ settings, rules }: ApiDeps, alert: Alert, nowMs: number): Sorted {
+function sort({ settings, rules }: ApiDeps, given: unknown, nowMs: number): Sorted {
+  const alert = readAlert(given)
+  if ('unreadable' in alert) return { result: refusedUnread(alert) }
   const { fingerprint, labels, startsAt } = alert
   if (alert.status === 'resolved') return { alert, resolved: true }
   const heldMs = Math.max(0, nowMs - Date.parse(startsAt))
   const matched = rules({ kind: 'alert', alert: labels['alertname'] ?? '', labels, defaultCluster: defaultCluster(settings), heldMs })
-  if ('unmatched' in matched) return { alert, result: { fingerprint, result: 'unmatched', reason: `${matched.unmatched}: ${matched.message}` } }
+  if ('unmatched' in matched) return { result: { fingerprint, result: 'unmatched', reason: `${matched.unmatched}: ${matched.message}` } }
   const outside = outsideReason(settings, matched.target)
-  if (outside) return { alert, result: { fingerprint, result: 'refused', reason: `${outside.code}: ${outside.message}` } }
+  if (outside) return { result: { fingerprint, result: 'refused', reason: `${outside.code}: ${outside.message}` } }
   return { alert, matched }
 }
 
-const laneOf = (one: Sorted): string => ('matched' in one ? JSON.stringify([one.matched.action, one.matched.target]) : one.alert.fingerprint)
+const refusedUnread = ({ fingerprint, unreadable }: Unreadable): AlertResult =>
+  ({ ...(fingerprint === undefined ? {} : { fingerprint }), result: 'refused', reason: `unreadable: ${unreadable}` })
+
+function laneOf(one: Sorted): string {
+  if ('matched' in one) return JSON.stringify([one.matched.action, one.matched.target])
+  return 'resolved' in one ? one.alert.fingerprint : ''
+}
 
 async function settle(deps: ApiDeps, principal: Principal, one: Sorted): Promise<AlertResult> {
   if ('result' in one) return one.result

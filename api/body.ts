@@ -2,14 +2,15 @@ import type { IncomingMessage } from 'node:http'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import { scanJson } from './scan.ts'
 
-export const bodyLimitBytes = 256 * 1024
+/** Unless a route says otherwise. */
+export const defaultBodyLimitBytes = 256 * 1024
 
 /** An oversized body is thrown away up to here, so that its sender can read our answer; then the line is cut. */
 const drainLimitBytes = 4 * 1024 * 1024
 
 /** Reads and judges the raw text before anything is built from it. No body at all counts as `{}`. */
-export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
-  const bytes = await readBounded(request)
+export async function readJsonBody(request: IncomingMessage, limitBytes: number): Promise<unknown> {
+  const bytes = await readBounded(request, limitBytes)
   const { 'content-encoding': encoding, 'content-type': type } = request.headers
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw unsupported('Content-Encoding', encoding, 'send the body uncompressed')
   if (bytes.length === 0) return {}
@@ -24,17 +25,17 @@ export function parseStrict(text: string): unknown {
   return JSON.parse(text)
 }
 
-async function readBounded(request: IncomingMessage): Promise<Buffer> {
+async function readBounded(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   // Leaving the loop must not destroy the request: the answer goes out over the same socket.
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size <= bodyLimitBytes) chunks.push(chunk)
+    if (size <= limitBytes) chunks.push(chunk)
     else chunks.length = 0
     if (size > drainLimitBytes) break
   }
-  if (size > bodyLimitBytes) throw tooLarge()
+  if (size > limitBytes) throw tooLarge(limitBytes)
   return Buffer.concat(chunks)
 }
 
@@ -48,12 +49,12 @@ function decode(bytes: Buffer): string {
   }
 }
 
-const tooLarge = () =>
+const tooLarge = (limitBytes: number) =>
   new HttpProblem({
     status: 413,
     code: 'body_too_large',
-    detail: `the body is larger than ${bodyLimitBytes / 1024} KiB`,
-    errors: [{ field: '', message: `must be at most ${bodyLimitBytes} bytes` }],
+    detail: `the body is larger than ${limitBytes / 1024} KiB`,
+    errors: [{ field: '', message: `must be at most ${limitBytes} bytes` }],
     nextStep: 'send less at once; an Alertmanager route can group by more labels',
     headers: { Connection: 'close' },
   })

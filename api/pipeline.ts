@@ -43,7 +43,7 @@ export const serve = (route: Route, deps: ApiDeps): RequestHandler => async (req
   const params = parse(route.params, req.params)
   const query = route.permission === 'public' ? {} : parse(route.query, req.query)
   const idempotencyKey = route.idempotent ? readIdempotencyKey(req) : null
-  const body = route.body ? parse(route.body, await readJsonBody(req)) : undefined
+  const body = route.body ? parse(route.body, await readJsonBody(req, route.bodyLimitBytes)) : undefined
   const { requestId } = locals(res)
   const reply = await route.handle({ deps, params, query, body, requestId, principal, idempotencyKey })
   res.status(reply.status).type(route.produces).send(route.produces === 'application/json' ? JSON.stringify(reply.body) : reply.body)

@@ -4,6 +4,7 @@ import type { ApiMetrics, Readiness } from '../adapters/metrics.ts'
 import type { Logger } from '../adapters/log.ts'
 import type { Mode, Principal } from '../domain/remediation.ts'
 import type { AnswerDelivery } from '../temporal/signals.ts'
+import { defaultBodyLimitBytes } from './body.ts'
 import type { AlertRules, Policies } from './ports.ts'
 import type { Permission } from './permissions.ts'
 
@@ -59,6 +60,8 @@ type Guarded<O extends Outputs, P, Q, B> = Shape<O, P, Q, B> & {
   permission: Permission
   /** Takes an Idempotency-Key header. */
   idempotent?: boolean
+  /** Where a body may be larger than most. */
+  bodyLimitBytes?: number
   handle: (call: Input<P, Q, B> & { principal: Principal; idempotencyKey: string | null }) => Promise<ReplyOf<O>>
 }
 
@@ -85,6 +88,7 @@ export type Route = Description & {
   params: z.ZodObject | null
   query: z.ZodObject | null
   body: z.ZodType | null
+  bodyLimitBytes: number
   output: Outputs
   handle: (call: Call) => Promise<{ status: number; body: unknown }>
 }
@@ -100,12 +104,12 @@ export function route<
   Q extends z.ZodObject | undefined = undefined,
   B extends z.ZodType | undefined = undefined,
 >(declared: Guarded<O, P, Q, B>): Route {
-  const { params = null, query = null, body = null, idempotent = false } = declared
-  return { ...declared, params, query, body, idempotent, produces: json, handle: declared.handle as unknown as Route['handle'] }
+  const { params = null, query = null, body = null, bodyLimitBytes = defaultBodyLimitBytes, idempotent = false } = declared
+  return { ...declared, params, query, body, bodyLimitBytes, idempotent, produces: json, handle: declared.handle as unknown as Route['handle'] }
 }
 
 export function publicRoute<const O extends Outputs>(declared: Open<O>): Route {
-  const nothing = { params: null, query: null, body: null, idempotent: false }
+  const nothing = { params: null, query: null, body: null, bodyLimitBytes: defaultBodyLimitBytes, idempotent: false }
   const { produces = json } = declared
   return { ...declared, ...nothing, method: 'get', permission: 'public', produces, handle: declared.handle as unknown as Route['handle'] }
 }

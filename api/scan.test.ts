@@ -81,11 +81,11 @@ test('a planted double is always found, at any depth', () => {
 })
 
 test('a body of the largest size, all escapes, is scanned without holding up others', () => {
-  const largest = 256 * 1024
+  const largest = 2 * 1024 * 1024
   const fill = (piece: string) => piece.repeat(largest / piece.length)
   for (const text of [`[${fill('{"a":"\\u0061"},')}0]`, `"${fill('a')}"`, `"${fill('\\n')}"`, `"${fill('a')}`, fill('['), fill('1'), fill(' ')]) {
     const begun = performance.now()
     scanJson(text)
-    expect(performance.now() - begun).toBeLessThan(500)
+    expect(performance.now() - begun).toBeLessThan(1_000)
   }
 })

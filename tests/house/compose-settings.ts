@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { apiConfig, decisionConfig, executionConfig, watcherConfig } from '../../adapters/config.ts'
 import { searchAttributes } from '../../workflows/names.ts'
-import { parseCompose, type Compose } from './compose.ts'
+import { parseCompose, type Compose, type Service } from './compose.ts'
 import type { Check, Finding } from './finding.ts'
 
 const readers: Record<string, (env: NodeJS.ProcessEnv) => object> = {
@@ -15,34 +16,90 @@ const readers: Record<string, (env: NodeJS.ProcessEnv) => object> = {
 /** Read by the Temporal SDK's own configuration, not by ours. */
 const readByTemporal = ['TEMPORAL_NAMESPACE']
 
-/** What is deployed fits what the code reads: environment variables, search attributes. */
+/** Has to fit the networks, mounts and ports of the stack, so it is the stack's to say and not `settings.env`'s. */
+const decidedByStack = new Set([
+  'DATABASE_URL', 'TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE', 'TEMPORAL_UI_URL', 'AEGIS_CLUSTERS', 'KUBECONFIG',
+  'AEGIS_POLICY_DIRECTORY', 'AEGIS_RULES_FILE', 'AEGIS_WARRANT_KEY_FILE', 'AEGIS_WARRANT_PUBLIC_KEYS_FILE', 'AEGIS_DIGEST_KEY_FILE',
+  'AEGIS_FIRST_KEY_FILE', 'AEGIS_HEALTH_HOST', 'AEGIS_HEALTH_PORT', 'HOST', 'PORT',
+])
+
+/** The Temporal of the stack asks for neither. */
+const notOfStack = ['TEMPORAL_API_KEY', 'TEMPORAL_TLS*']
+
+/** What is deployed fits what the code reads and the pages promise: environment variables, search attributes. */
 export const settings: Check = {
   name: 'settings',
   async run(root) {
     const stack = parseCompose(readFileSync(join(root, 'docker-compose.yml'), 'utf8')) as Compose
     const attributes = readFileSync(join(root, 'deploy/temporal/search-attributes.txt'), 'utf8')
-    return [...environmentFaults(stack), ...attributeFaults(attributes)]
+    const table = readFileSync(join(root, 'docs/configuration.md'), 'utf8')
+    const unstartable = environmentFaults(stack)
+    const passing = unstartable.length > 0 ? [] : [...passingFaults(stack, table), ...defaultFaults(stack)]
+    return [...unstartable, ...passing, ...attributeFaults(attributes)]
   },
 }
 
 /** Each process starts with what docker-compose.yml gives it, and is given nothing it does not read. */
 export function environmentFaults({ services }: Compose): Finding[] {
   return Object.entries(readers).flatMap(([name, read]) => {
-    const env = Object.fromEntries(Object.entries(services[name]?.environment ?? {}).map(([key, value]) => [key, filledIn(String(value))]))
+    const env = environmentOf(services[name])
     const fault = failureOf(() => read(env))
     if (fault !== undefined) return [`docker-compose.yml: ${name}: ${fault}`]
     return unread(env, read).map((key) => `docker-compose.yml: ${name}: is given \`${key}\`, which nothing reads`)
   })
 }
 
+const environmentOf = (service: Service | undefined): Record<string, string> =>
+  Object.fromEntries(Object.entries(service?.environment ?? {}).map(([key, value]) => [key, filledIn(String(value))]))
+
+/** Every documented setting reaches the processes that are said to read it, and can be set; what a process reads is documented. */
+export function passingFaults({ services }: Compose, table: string): Finding[] {
+  const settings = documented(table)
+  const passed = settings.flatMap(({ name, processes }) => processes.flatMap((process) => {
+    const value = services[process]?.environment?.[name]
+    if (value === undefined) return [`docker-compose.yml: ${process}: is not given \`${name}\`, which docs/configuration.md says it reads`]
+    if (decidedByStack.has(name) || takesFromOutside(name, value)) return []
+    return [`docker-compose.yml: ${process}: \`${name}\` cannot be set in settings.env: write \`\${${name}:-<default>}\``]
+  }))
+  const asked = new Set(Object.entries(readers).flatMap(([process, read]) => [...askedFor(environmentOf(services[process]), read)]))
+  const named = new Set(settings.map(({ name }) => name))
+  return [...passed, ...[...asked].filter((name) => !named.has(name)).map((name) => `docs/configuration.md: \`${name}\` is missing: adapters/config.ts reads it`)]
+}
+
+const takesFromOutside = (name: string, value: string | number): boolean => String(value).startsWith(`\${${name}:-`)
+
+const spoken: Record<string, string[]> = { all: Object.keys(readers), workers: ['decision', 'execution'] }
+
+/** Rows of the table in docs/configuration.md: names in backticks, then who reads them. */
+const documented = (table: string): { name: string; processes: string[] }[] =>
+  [...table.matchAll(/^\| (`.+?`) \| ([a-z, ]+) \|/gm)].flatMap(([, names = '', who = '']) => {
+    const processes = who.split(', ').flatMap((one) => spoken[one] ?? [one])
+    return [...names.matchAll(/`([^`]+)`/g)].map(([, name = '']) => ({ name, processes })).filter(({ name }) => !notOfStack.includes(name))
+  })
+
+/** Left alone, a setting is under Compose what it is without. */
+export const defaultFaults = ({ services }: Compose): Finding[] =>
+  Object.entries(readers).flatMap(([process, read]) => {
+    const env = environmentOf(services[process])
+    const passed = Object.entries(services[process]?.environment ?? {}).filter(([name, value]) => takesFromOutside(name, value) && !decidedByStack.has(name))
+    return passed
+      .filter(([name]) => !isDeepStrictEqual(read(env), read({ ...env, [name]: undefined })))
+      .map(([name]) => `docker-compose.yml: ${process}: the default of \`${name}\` is not the one of adapters/config.ts`)
+  })
+
 /** What Compose makes of `${NAME:-default}` and `${NAME:?message}` when each asked-for name is set. */
 const filledIn = (value: string): string => value.replace(/\$\{([A-Z_]+):([-?])([^}]*)\}/g, (_all, name: string, kind: string, rest: string) => (kind === '-' ? rest : `given-${name.toLowerCase()}`))
 
 /** A reader asks for the variables it knows and for no other. */
 function unread(env: NodeJS.ProcessEnv, read: (env: NodeJS.ProcessEnv) => object): string[] {
-  const asked = new Set<PropertyKey>(readByTemporal)
-  read(new Proxy(env, { get: (target, key) => (asked.add(key), Reflect.get(target, key)) }))
+  const asked = askedFor(env, read)
   return Object.keys(env).filter((key) => !asked.has(key))
+}
+
+function askedFor(env: NodeJS.ProcessEnv, read: (env: NodeJS.ProcessEnv) => object): Set<string> {
+  const asked = new Set(readByTemporal)
+  read(new Proxy(env, { get: (target, key) => (asked.add(String(key)), Reflect.get(target, key)) }))
+  return asked
 }
 
 function failureOf(work: () => unknown): string | undefined {

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { readFileSync } from 'node:fs'
 import { composeFaults } from './compose.ts'
-import { attributeFaults, environmentFaults } from './compose-settings.ts'
+import { attributeFaults, defaultFaults, environmentFaults, passingFaults } from './compose-settings.ts'
 import { parseCompose, type Compose } from './compose.ts'
 
 const text = readFileSync('docker-compose.yml', 'utf8')
@@ -55,6 +55,26 @@ test.each<[string, string, RegExp]>([
   ['a variable nobody reads', planted('PORT: 3000', 'PORT: 3000\n      AEGIS_PROT: 3000'), /api: is given `AEGIS_PROT`/],
 ])('%s shows', (_name, changed, finding) => {
   expect(environmentFaults(parseCompose(changed) as Compose)).toEqual([expect.stringMatching(finding)])
+})
+
+const table = readFileSync('docs/configuration.md', 'utf8')
+const stackOf = (file: string) => parseCompose(file) as Compose
+
+test('every documented setting reaches who reads it, with the default it has anyway', () => {
+  expect([...passingFaults(stackOf(text), table), ...defaultFaults(stackOf(text))]).toEqual([])
+})
+
+test.each<[string, string, string, string]>([
+  ['a setting that is not passed on', planted(/ +AEGIS_LIMITS: .*\n/, ''), table, 'decision: is not given `AEGIS_LIMITS`'],
+  ['a setting that one of its readers is not given', planted(/(AEGIS_WATCH_REQUESTS_PER_MINUTE: .*\n) +AEGIS_DEADLINE_MS: .*\n/, '$1'), table, 'watcher: is not given `AEGIS_DEADLINE_MS`'],
+  ['a setting that is written down', planted('${AEGIS_SETTLE_MS:-10000}', '10000'), table, 'decision: `AEGIS_SETTLE_MS` cannot be set'],
+  ['a setting nobody documented', text, table.replace('`AEGIS_IN_FLIGHT_LIMIT`', '`AEGIS_FLIGHTS`'), 'docs/configuration.md: `AEGIS_IN_FLIGHT_LIMIT` is missing'],
+])('%s shows', (_name, file, page, finding) => {
+  expect(passingFaults(stackOf(file), page)).toContainEqual(expect.stringContaining(finding))
+})
+
+test('a default that is another one under Compose shows', () => {
+  expect(defaultFaults(stackOf(planted('${AEGIS_SETTLE_MS:-10000}', '${AEGIS_SETTLE_MS:-1000}')))).toEqual([expect.stringContaining('decision: the default of `AEGIS_SETTLE_MS`')])
 })
 
 test('search attributes that Temporal would not know show', () => {

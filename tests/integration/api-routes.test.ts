@@ -102,11 +102,11 @@ const alert = (changes: object = {}, labels: object = {}) => ({
   status: 'firing', labels: { alertname: 'HighRequestLatency', namespace: 'shop', deployment: 'cart', severity: 'critical', ...labels }, annotations: { summary: 'slow' },
   startsAt: new Date(Date.now() - 600_000).toISOString(), endsAt: '0001-01-01T00:00:00Z', generatorURL: 'http://prometheus', fingerprint: fingerprint(), ...changes,
 })
-const webhook = (...alerts: object[]) => ({ version: '4', groupKey: 'g', truncatedAlerts: 0, status: 'firing', receiver: 'aegis', groupLabels: {}, commonLabels: {}, commonAnnotations: {}, externalURL: '', alerts })
-const send = async (...alerts: object[]) => {
+const webhook = (...alerts: unknown[]) => ({ version: '4', groupKey: 'g', truncatedAlerts: 0, status: 'firing', receiver: 'aegis', groupLabels: {}, commonLabels: {}, commonAnnotations: {}, externalURL: '', alerts })
+const send = async (...alerts: unknown[]) => {
   const got = await api.call('POST', '/api/v1/alerts', { key: service.key, body: webhook(...alerts) })
   expect(got.status).toBe(202)
-  return got.body['results'] as { fingerprint: string; result: string; id?: string; reason: string }[]
+  return got.body['results'] as { fingerprint?: string; result: string; id?: string; reason: string }[]
 }
 
 describe('alerts', () => {
@@ -131,6 +131,31 @@ describe('alerts', () => {
     )
     expect(results.map(({ result }) => result)).toEqual(['accepted', 'unmatched', 'refused', 'refused', 'unmatched', 'resolved', 'known'])
     expect(results[6]?.id).toBe(results[0]?.id)
+  })
+
+  test('an alert that cannot be read is refused by itself, and stops no other', async () => {
+    const long = 'x'.repeat(10_000)
+    const good = alert({ generatorURL: long, annotations: { summary: 'slow', runbook: long } }, { deployment: 'beside-odd-ones' })
+    const nameless = alert({ labels: { namespace: 'shop' } })
+    const results = await send(nameless, alert({}, { note: long }), alert({ startsAt: '0001-01-01T00:00:00+01:00' }), alert({ fingerprint: '?' }), 'text', good)
+    expect(results.map(({ result }) => result)).toEqual(['refused', 'refused', 'refused', 'refused', 'refused', 'accepted'])
+    const fields = ['`labels.alertname`', '`labels.note`', '`startsAt`', '`fingerprint`', 'the alert']
+    for (const [index, field] of fields.entries()) expect(results[index]?.reason).toContain(`unreadable: ${field}: `)
+    expect([results[0]?.fingerprint, results[3]?.fingerprint]).toEqual([nameless.fingerprint, undefined])
+  })
+
+  test('a body of nothing but unreadable alerts is answered alert by alert, a broken envelope as a whole', async () => {
+    expect(await send({}, {})).toEqual([expect.objectContaining({ result: 'refused' }), expect.objectContaining({ result: 'refused' })])
+    const broken = await api.call('POST', '/api/v1/alerts', { key: service.key, body: { ...webhook(alert()), version: '5' } })
+    expect([broken.status, broken.problem.errors[0]?.field]).toEqual([400, 'version'])
+  })
+
+  test('a thousand ordinary alerts fit into one body, and a larger body than 2 MiB does not', async () => {
+    const ordinary = times(1000, (index) => alert({ annotations: { summary: 'slow', description: 'x'.repeat(300) } }, { namespace: 'bank', pod: `stormy-${index}` }))
+    expect(JSON.stringify(ordinary).length).toBeGreaterThan(600_000)
+    expect((await send(...ordinary)).filter(({ result }) => result === 'refused')).toHaveLength(1000)
+    const huge = await api.call('POST', '/api/v1/alerts', { key: service.key, body: webhook(alert({ annotations: { summary: 'x'.repeat(2 * 1024 * 1024) } })) })
+    expect([huge.status, huge.problem.code]).toEqual([413, 'body_too_large'])
   })
 
   test('five hundred alerts about one deployment are one remediation, and cheap', async () => {
