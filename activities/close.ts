@@ -1,6 +1,7 @@
 import { Failure } from '../domain/failure.ts'
 import type { Ending } from '../domain/remediation.ts'
 import { isEndingOfLostRun } from '../domain/settlement.ts'
+import { loadIntents } from './committed.ts'
 import type { DecisionDeps } from './deps.ts'
 import type { DecisionSteps } from './results.ts'
 
@@ -15,8 +16,8 @@ export const close =
   }
 
 /** Who is bound to no request settles a lost run, and what that ends in follows from the intents alone. */
-async function mustFollowFromRows({ db, store }: DecisionDeps, id: string, ending: Ending): Promise<void> {
-  const [act, undo] = await Promise.all([store.loadIntent(db, id, 'act'), store.loadIntent(db, id, 'undo')])
+async function mustFollowFromRows(deps: DecisionDeps, id: string, ending: Ending): Promise<void> {
+  const [act, undo] = await loadIntents(deps, id)
   if (isEndingOfLostRun(ending, act, undo)) return
   throw new Failure('forbidden', 'not_borne_out', `no lost run with these intents ends \`${ending.outcome}\` (\`${ending.reason}\`)`)
 }

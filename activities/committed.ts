@@ -15,6 +15,10 @@ export async function loadPlanned({ db, store }: Pick<DecisionDeps, 'db' | 'stor
   return { ...facts, plan: planned(id, digest, plan) }
 }
 
+/** Of the act and of its undo, as far as they are on record. */
+export const loadIntents = ({ db, store }: Pick<DecisionDeps, 'db' | 'store'>, id: string) =>
+  Promise.all([store.loadIntent(db, id, 'act'), store.loadIntent(db, id, 'undo')])
+
 function accepted<Row>(id: string, row: Row | undefined): Row {
   if (!row) throw new Failure('missing', 'request_missing', `there is no accepted request \`${id}\``)
   return row

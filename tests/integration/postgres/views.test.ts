@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
 import { closeRemediation } from '../../../adapters/postgres/close.ts'
 import { beginAttempt, settleIntent } from '../../../adapters/postgres/intents.ts'
+import { factsForWarrant } from '../../../adapters/postgres/facts.ts'
 import { savePreflight } from '../../../adapters/postgres/plans.ts'
 import { acceptRequest } from '../../../adapters/postgres/requests.ts'
 import { recordStep } from '../../../adapters/postgres/steps.ts'
@@ -112,4 +113,16 @@ test('statistics count what was accepted in the time', async () => {
   expect(counted.byAction).toEqual([{ action: 'scale_deployment', outcome: 'healed', count: rows[0].ended }])
   expect(counted.durationMs?.p50).toBeGreaterThan(0)
   expect(await statistics(db.reader, { from: new Date(0), to: new Date(1) })).toEqual({ total: 0, open: 0, byAction: [], durationMs: null })
+})
+
+test('the card that came last is the newest, also when it is one that was there before', async () => {
+  const { id } = await recorded(db)
+  const card = { checks: [], diff: [], undo: 'planned' } as const
+  const refusal = { outcome: 'blocked', reason: 'pdb_exhausted', message: 'no room' } as const
+  const newest = async () => (await factsForWarrant(db.decision, id, digest)).preflight
+  expect(await newest()).toBeNull()
+  for (const [refused, is] of [[refusal, 'refused'], [null, 'clear'], [refusal, 'refused']] as const) {
+    await savePreflight(db.execution, { id, digest, card: { ...card, checks: [], diff: [] }, refusal: refused })
+    expect(await newest()).toBe(is)
+  }
 })
