@@ -1,5 +1,6 @@
 /** What the fault tests act on: one workload in a namespace of its own for each of the three actions. */
 import { AppsV1Api, CoreV1Api, PatchStrategy, setHeaderOptions, type V1Deployment, type V1Pod } from '@kubernetes/client-node'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ActionName } from '../../domain/remediation.ts'
 import { parseStamps, stampAnnotation } from '../../domain/stamp.ts'
 import { eventually, freshNamespace, kubeConfig, type TestCluster } from './stack.ts'
@@ -89,7 +90,10 @@ export function handsOn(cluster: TestCluster, namespace: string) {
       await eventually('the fragile pods are unready', async () => {
         const fragile = (await pods()).filter(isFragile)
         const sound = fragile.filter((pod) => isReady(pod, 'True'))
-        await Promise.all(sound.map(({ metadata }) => annotatePod(metadata?.name ?? '', { 'sandbox.aegis.dev/unready': 'true' })))
+        await Promise.all(sound.map(async (pod) => {
+          await knownReady(pod)
+          await annotatePod(pod.metadata?.name ?? '', { 'sandbox.aegis.dev/unready': 'true' })
+        }))
         return fragile.length > 0 && fragile.every((pod) => isReady(pod, 'False'))
       })
     },
@@ -97,11 +101,21 @@ export function handsOn(cluster: TestCluster, namespace: string) {
     async hang(): Promise<string> {
       const [pod] = await pods()
       const hung = pod?.metadata?.name ?? ''
+      if (pod) await knownReady(pod)
       await annotatePod(hung, { 'sandbox.aegis.dev/stuck': 'true' })
       await eventually(`${hung} is unready`, async () => (await pods()).some((each) => each.metadata?.name === hung && isReady(each, 'False')))
       return hung
     },
   }
+}
+
+/** Conditions carry whole seconds: a pod that stops being ready sooner than this looks as if it never had been. */
+export const readyForMs = 2_100
+
+/** Waits until whoever sees this pod stop being ready can tell that it was. */
+export async function knownReady({ status }: V1Pod): Promise<void> {
+  const since = status?.conditions?.find(({ type, status: is }) => type === 'Ready' && is === 'True')?.lastTransitionTime
+  if (since) await sleep(Math.max(0, since.getTime() + readyForMs - Date.now()))
 }
 
 const isReady = ({ status }: V1Pod, answer: 'True' | 'False'): boolean => status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === answer) ?? false

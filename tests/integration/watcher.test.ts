@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { clusterNamed, eventually, freshNamespace, kubeConfig, mutationsBy } from '../helpers/stack.ts'
+import { knownReady } from '../helpers/subjects.ts'
 import { openDatabase, type TestDatabase } from './postgres/database.ts'
 
 /** Real objects, real watchers as processes of their own, real PostgreSQL. Dwell is short here; the rules are otherwise the default ones. */
@@ -101,9 +102,6 @@ async function setImage(namespace: string, name: string, image: string): Promise
   await apps.replaceNamespacedDeployment({ namespace, name, body: deployment })
 }
 
-/** Conditions carry whole seconds: a pod that stops being ready sooner than this looks as if it never had been. */
-const readyForMs = 2_100
-
 async function annotatePod(namespace: string, app: string, key: string, value: string | undefined): Promise<string> {
   const chosen = async () => {
     const { items } = await core.listNamespacedPod({ namespace, labelSelector: `app=${app}` })
@@ -111,8 +109,7 @@ async function annotatePod(namespace: string, app: string, key: string, value: s
     if (!pod) throw new Error(`${app} has no pod`)
     return pod
   }
-  const readySince = (await chosen()).status?.conditions?.find(({ type, status }) => type === 'Ready' && status === 'True')?.lastTransitionTime
-  if (readySince) await sleep(Math.max(0, readySince.getTime() + readyForMs - Date.now()))
+  await knownReady(await chosen())
   const pod = await chosen()
   const { [key]: _was, ...others } = pod.metadata!.annotations ?? {}
   pod.metadata!.annotations = value === undefined ? others : { ...others, [key]: value }

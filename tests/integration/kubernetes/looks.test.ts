@@ -9,12 +9,11 @@ import type { Plan } from '../../../domain/plan.ts'
 import type { Sample } from '../../../domain/verdict.ts'
 import { freePorts } from '../../../sandbox/ports.ts'
 import { eventually } from '../../helpers/stack.ts'
+import { readyForMs } from '../../helpers/subjects.ts'
 import { cluster, connect, admin, reader, executor, call, at, deployments, pods, podSpec, deploy, settled, podsOf, breakIt, remove, target, observed, scaling, rollingBack, restarting, run, type Json } from './operator.ts'
 
 describe('verification', () => {
   const window = { settleMs: 1_500, timeoutMs: 20_000 }
-  /** Conditions carry whole seconds: unready within the next one looks like never ready. */
-  const wasReadyMs = 2_100
 
   async function judge(plan: Plan, baseline: DeploymentObservation['health']) {
     const startMs = Date.now()
@@ -58,7 +57,7 @@ describe('verification', () => {
     await run(plan, 'act', 'r-1')
     await settled('overscaled', 3)
     const name = (await podsOf('overscaled'))[0]!['metadata'].name
-    await sleep(wasReadyMs)
+    await sleep(readyForMs)
     await call('PATCH', pods(name), { metadata: { annotations: { 'sandbox.aegis.dev/unready': 'true' } } })
     await eventually('a pod hangs', async () => (await executor.health(plan)).health.failing === 1)
     expect((await judge(plan, health)).verdict).toBe('worse')
@@ -67,7 +66,7 @@ describe('verification', () => {
   test('finds a restart of a hanging pod better', async () => {
     await deploy('hanging')
     const name = (await podsOf('hanging'))[0]!['metadata'].name
-    await sleep(wasReadyMs)
+    await sleep(readyForMs)
     await call('PATCH', pods(name), { metadata: { annotations: { 'sandbox.aegis.dev/stuck': 'true' } } })
     const baseline = await eventually('the pod hangs', async () => {
       const { health } = await observed('hanging')
