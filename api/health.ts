@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { databaseReady } from '../adapters/postgres/connect.ts'
 import type { Readiness } from '../adapters/metrics.ts'
 import { modes } from '../domain/remediation.ts'
+import { temporalAway } from '../temporal/health.ts'
 import { publicRoute, reply, route, type ApiDeps, type Route } from './route.ts'
 
 const tag = 'Health'
@@ -14,6 +15,9 @@ const healthReply = z.strictObject({
   version: z.string(),
   database: part,
   temporal: part,
+  /** Whether workers ask for work; one that was killed is missed after 70 s at the latest. */
+  decision: part,
+  execution: part,
   policy: part,
 })
 
@@ -21,14 +25,13 @@ const output = { 200: healthReply, 503: healthReply }
 
 const checkTimeoutMs = 3_000
 
-/** Without the database nothing can be accepted; without Temporal or fresh policies only later steps wait. */
+/** Without the database nothing can be accepted; without Temporal, workers or fresh policies only later steps wait. */
 async function health({ deps }: { deps: ApiDeps }) {
-  const [database, temporal] = await Promise.all([bounded(databaseReady(deps.db)), bounded(deps.temporal())])
-  const policy = policyHealth(deps)
-  const degraded = !temporal.ok || !policy.ok
-  const body = { version: deps.settings.version, database, temporal, policy }
+  const [database, work] = await Promise.all([bounded<Readiness>(databaseReady(deps.db), { ok: false }), bounded(deps.temporal(), temporalAway)])
+  const waiting = { temporal: worded(work.temporal), decision: worded(work.decision), execution: worded(work.execution), policy: policyHealth(deps) }
+  const body = { version: deps.settings.version, database, ...waiting }
   if (!database.ok) return reply(503, { ...body, status: 'unavailable' })
-  return reply(200, { ...body, status: degraded ? 'degraded' : 'ready' })
+  return reply(200, { ...body, status: Object.values(waiting).every(({ ok }) => ok) ? 'ready' : 'degraded' })
 }
 
 type Part = z.infer<typeof part>
@@ -40,16 +43,18 @@ function policyHealth({ policies }: ApiDeps): Part {
   return error === undefined ? { ok: true } : { ok: false, reason: 'an edit of the policies is broken: the last good ones are in force' }
 }
 
-/** Reasons are ours, never a driver's words: this route is public. */
-async function bounded(checking: Promise<Readiness>): Promise<Part> {
+async function bounded<T>(checking: Promise<T>, otherwise: T): Promise<T> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<Readiness>((resolve) => {
-    timer = setTimeout(() => resolve({ ok: false, reason: 'it does not answer in time' }), checkTimeoutMs)
+  const late = new Promise<T>((resolve) => {
+    timer = setTimeout(() => resolve(otherwise), checkTimeoutMs)
   })
-  const { ok, reason } = await Promise.race([checking.catch((): Readiness => ({ ok: false, reason: 'it does not answer' })), late])
+  const checked = await Promise.race([checking.catch(() => otherwise), late])
   clearTimeout(timer)
-  return ok ? { ok } : { ok, reason: reason ?? 'it does not answer' }
+  return checked
 }
+
+/** Reasons are ours, never a driver's words: this route is public. */
+const worded = ({ ok, reason }: Readiness): Part => (ok ? { ok } : { ok, reason: reason ?? 'it does not answer' })
 
 const summary = 'Whether this process can do its work now'
 

@@ -12,11 +12,11 @@ import { version } from '../adapters/version.ts'
 import { Failure } from '../domain/failure.ts'
 import { applyRule } from '../domain/rules/apply.ts'
 import { lazyClient } from '../temporal/client.ts'
+import { temporalHealth } from '../temporal/health.ts'
 import { deliverAnswer } from '../temporal/signals.ts'
 import { createApp } from './app.ts'
 import { ensureFirstKey } from './first-key.ts'
 import type { ApiDeps, ApiSettings } from './route.ts'
-import { temporalHealth } from './temporal-health.ts'
 
 const policyReloadMs = 3_000
 const retryMs = 2_000
@@ -55,7 +55,7 @@ async function assemble(config: ApiConfig) {
     policies: () => policies.current(),
     rules: (signal) => applyRule(rules, signal),
     deliver: (delivery) => deliverAnswer(client, delivery),
-    temporal: temporalHealth(client),
+    temporal: temporalHealth(client, config.AEGIS_CLUSTERS.map(({ name }) => name)),
     log,
     metrics,
   }

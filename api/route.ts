@@ -1,8 +1,9 @@
 import type { Knex } from 'knex'
 import { z } from 'zod'
-import type { ApiMetrics, Readiness } from '../adapters/metrics.ts'
+import type { ApiMetrics } from '../adapters/metrics.ts'
 import type { Logger } from '../adapters/log.ts'
 import type { Mode, Principal } from '../domain/remediation.ts'
+import type { TemporalHealth } from '../temporal/health.ts'
 import type { AnswerDelivery } from '../temporal/signals.ts'
 import { defaultBodyLimitBytes } from './body.ts'
 import type { AlertRules, Policies } from './ports.ts'
@@ -30,7 +31,7 @@ export type ApiDeps = {
   rules: AlertRules
   /** Best effort and bounded in time: the relay delivers what is `later`. */
   deliver: (delivery: AnswerDelivery) => Promise<'delivered' | 'later'>
-  temporal: () => Promise<Readiness>
+  temporal: () => Promise<TemporalHealth>
   log: Logger
   metrics: ApiMetrics
 }

@@ -2,7 +2,9 @@ import { text, type Command, type Context } from './command.ts'
 import { Refused, Usage, type Client } from './connection.ts'
 
 type Part = { ok: boolean; reason?: string }
-type Health = { status: 'ready' | 'degraded' | 'unavailable'; version: string; database: Part; temporal: Part; policy: Part }
+type Health = { status: 'ready' | 'degraded' | 'unavailable'; version: string; database: Part; temporal: Part; decision: Part; execution: Part; policy: Part }
+
+const partNames = ['database', 'temporal', 'decision', 'execution', 'policy'] as const
 
 const healthOf = async (client: Client): Promise<Health> => (await client<Health>({ method: 'GET', path: '/api/v1/health' })).body
 
@@ -15,7 +17,7 @@ export const status: Command = {
   options: {},
   run: async ({ client, output, connection }) => {
     const health = await healthOf(client)
-    const parts = [partLine('database', health.database), partLine('temporal', health.temporal), partLine('policy', health.policy)]
+    const parts = partNames.map((name) => partLine(name, health[name]))
     if (health.status === 'unavailable') {
       output.result({ health }, [`Aegis ${health.version} at ${connection.url}: unavailable`, ...parts])
       return 1
@@ -29,7 +31,7 @@ export const status: Command = {
       `  open      ${open.items.length}${open.next ? ' or more' : ''}, of which ${waiting} wait for an approval`,
       `  freezes   ${freezes.items.length}`,
     ])
-    return 0
+    return health.status === 'ready' ? 0 : 1
   },
 }
 
@@ -37,7 +39,7 @@ type Checked = { check: string; ok: boolean; message: string }
 
 export const doctor: Command = {
   usage: 'doctor',
-  summary: 'look step by step: the API answers, the key is good, the database is ready, Temporal answers, policies are fresh',
+  summary: 'look step by step: the API answers, the key is good, the database is ready, Temporal answers, workers ask for work, policies are fresh',
   arguments: [0, 0],
   options: {},
   run: async ({ client, output, connection }) => {
@@ -57,9 +59,9 @@ async function examine(client: Client, url: string): Promise<Checked[]> {
     await client({ method: 'GET', path: '/api/v1/freeze' })
     return 'it is known'
   })
-  const { database, temporal, policy } = await healthOf(client)
+  const health = await healthOf(client)
   const part = (check: string, { ok, reason }: Part): Checked => ({ check, ok, message: ok ? 'ok' : (reason ?? 'it does not answer') })
-  return [reached, key, part('database', database), part('temporal', temporal), part('policy', policy)]
+  return [reached, key, ...partNames.map((name) => part(name, health[name]))]
 }
 
 async function attempt(check: string, trying: () => Promise<string>): Promise<Checked> {

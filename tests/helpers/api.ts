@@ -13,7 +13,7 @@ import { newApiKey } from '../../api/authentication.ts'
 import { problemSchema, type Problem } from '../../api/problems.ts'
 import type { ApiDeps, ApiSettings, Route } from '../../api/route.ts'
 import { routes } from '../../api/routes.ts'
-import { temporalHealth } from '../../api/temporal-health.ts'
+import { temporalHealth } from '../../temporal/health.ts'
 import type { Role } from '../../domain/remediation.ts'
 import { applyRule } from '../../domain/rules/apply.ts'
 import { checkout } from '../../sandbox/setup/programs.mjs'
@@ -46,7 +46,7 @@ export async function startApi({ db, temporal, settings: changes = {}, log = () 
     policies: () => policies.current(),
     rules: (signal) => applyRule(rules, signal),
     deliver: (delivery) => deliverAnswer(client, delivery),
-    temporal: temporalHealth(client),
+    temporal: temporalHealth(client, ['main', 'edge']),
     log: createLogger({ name: 'test', level: 'info', destination: { write: log } }),
     metrics: createApiMetrics(createRegistry('test')),
   }

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { freePorts } from '../../sandbox/ports.ts'
 import { checkout } from '../../sandbox/setup/programs.mjs'
 import { eventually, stack } from '../helpers/stack.ts'
+import { ownTemporalNamespace } from '../helpers/temporal.ts'
 import { openDatabase, type TestDatabase } from './postgres/database.ts'
 
 let db: TestDatabase
@@ -15,11 +16,13 @@ let directory: string
 let urls: string[]
 let processes: { child: ChildProcess; output: () => string }[]
 let apiKey: string
+let temporalNamespace: string
 
 const environment = (port: number | undefined, more: Record<string, string> = {}) => ({
   ...process.env,
   DATABASE_URL: db.urlOf('api'),
   TEMPORAL_ADDRESS: stack.temporal.address,
+  TEMPORAL_NAMESPACE: temporalNamespace,
   AEGIS_CLUSTERS: 'main',
   AEGIS_NAMESPACES: 'shop',
   AEGIS_POLICY_DIRECTORY: join(checkout, 'policies'),
@@ -38,6 +41,7 @@ function startProcess(env: NodeJS.ProcessEnv) {
 
 beforeAll(async () => {
   db = await openDatabase()
+  temporalNamespace = await ownTemporalNamespace(stack.temporal.address)
   directory = mkdtempSync(join(tmpdir(), 'aegis-cli-'))
   const ports = await freePorts(2)
   urls = ports.map((port) => `http://127.0.0.1:${port}`)
@@ -71,13 +75,19 @@ test('two processes that start at once make one first key, which only its owner 
   for (const url of urls) expect((await aegis(['list'], { AEGIS_URL: url })).code).toBe(0)
 })
 
-test('doctor and status find everything in order, and say what is not', async () => {
+// No workers are started here; `tests/e2e/fresh-install` is the one that finds everything ready.
+const noDecision = 'no decision worker asks for work'
+const noExecution = '1 of 1 clusters has no execution worker'
+
+test('doctor and status say what is not in order', async () => {
   const doctor = await aegis(['doctor'])
-  expect({ code: doctor.code, failures: doctor.out.match(/FAIL.*/g) }).toEqual({ code: 0, failures: null })
-  expect(await aegis(['status'])).toMatchObject({ code: 0, out: expect.stringContaining(': ready') })
+  expect({ code: doctor.code, failures: doctor.out.match(/FAIL.*/g) }).toEqual({ code: 1, failures: [noDecision, noExecution].map((reason) => expect.stringContaining(reason)) })
+  const status = await aegis(['status'])
+  expect(status).toMatchObject({ code: 1, out: expect.stringContaining(': degraded') })
+  for (const reason of [noDecision, noExecution]) expect(status.out).toContain(reason)
   const stranger = await aegis(['doctor', '--json'], { AEGIS_API_KEY: 'aegis_wrong' })
   const { checks } = JSON.parse(stranger.out) as { checks: { check: string; ok: boolean }[] }
-  expect([stranger.code, checks.filter(({ ok }) => !ok).map(({ check }) => check)]).toEqual([1, ['key']])
+  expect([stranger.code, checks.filter(({ ok }) => !ok).map(({ check }) => check)]).toEqual([1, ['key', 'decision', 'execution']])
 })
 
 test('a remediation is asked for, found again and shown', async () => {
