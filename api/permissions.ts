@@ -12,6 +12,7 @@ export const permissions = [
   'claims:release',
   'policy:read',
   'policy:evaluate',
+  'policy:simulate',
   'keys:manage',
   'config:read',
 ] as const
@@ -24,7 +25,7 @@ export const granted: Record<Role, readonly Permission[]> = {
   user: [...look, 'remediations:create'],
   service: [...look, 'remediations:create', 'alerts:send'],
   approver: [...look, 'remediations:create', 'remediations:answer', 'freeze:set'],
-  auditor: [...look, 'audit:read'],
+  auditor: [...look, 'audit:read', 'policy:simulate'],
   admin: permissions,
 }
 

@@ -1,5 +1,6 @@
 /** What happens to every call before and after its handler, in this order, for every route alike. */
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express'
 import type { z } from 'zod'
 import { appendEntry } from '../adapters/postgres/ledger.ts'
@@ -9,7 +10,7 @@ import { readJsonBody } from './body.ts'
 import { fieldErrors } from './fields.ts'
 import { allows, rolesWith, type Permission } from './permissions.ts'
 import { fieldProblem, HttpProblem, problemDocument, problemOf } from './problems.ts'
-import type { ApiDeps, Route } from './route.ts'
+import { ndjson, type ApiDeps, type Route } from './route.ts'
 
 const requestIdForm = /^[A-Za-z0-9._-]{1,64}$/
 const idempotencyKeyForm = /^[\x21-\x7e]{1,255}$/
@@ -46,7 +47,25 @@ export const serve = (route: Route, deps: ApiDeps): RequestHandler => async (req
   const body = route.body ? parse(route.body, await readJsonBody(req, route.bodyLimitBytes)) : undefined
   const { requestId } = locals(res)
   const reply = await route.handle({ deps, params, query, body, requestId, principal, idempotencyKey })
+  if (route.produces === ndjson) return sendLines(reply.body as AsyncIterable<unknown>, deps, req, res)
   res.status(reply.status).type(route.produces).send(route.produces === 'application/json' ? JSON.stringify(reply.body) : reply.body)
+}
+
+/** Once a line is out the status cannot change: what goes wrong then is the last line, as a problem document. */
+async function sendLines(lines: AsyncIterable<unknown>, deps: ApiDeps, req: Request, res: Response): Promise<void> {
+  const { requestId } = locals(res)
+  res.status(200).type(ndjson)
+  try {
+    for await (const line of lines) {
+      if (res.destroyed) return
+      if (!res.write(`${JSON.stringify(line)}\n`)) await Promise.race([once(res, 'drain'), once(res, 'close')])
+    }
+  } catch (thrown) {
+    if (!res.headersSent) throw thrown
+    deps.log.error({ err: thrown, requestId, route: locals(res).route?.path }, 'a call failed on its way')
+    res.write(`${JSON.stringify({ problem: problemDocument(problemOf(thrown), req.path, requestId) })}\n`)
+  }
+  res.end()
 }
 
 async function admit(permission: Permission, { db }: ApiDeps, req: Request, res: Response): Promise<Principal> {

@@ -66,6 +66,12 @@ type Guarded<O extends Outputs, P, Q, B> = Shape<O, P, Q, B> & {
   handle: (call: Input<P, Q, B> & { principal: Principal; idempotencyKey: string | null }) => Promise<ReplyOf<O>>
 }
 
+/** Answers with one line of JSON after the other while it works; what it says before the first one is an ordinary problem. */
+type Streaming<L extends z.ZodType, P, Q, B> = Omit<Guarded<{ 200: L }, P, Q, B>, 'handle' | 'output'> & {
+  line: L
+  handle: (call: Input<P, Q, B> & { principal: Principal }) => Promise<AsyncIterable<z.input<L>>>
+}
+
 type Open<O extends Outputs> = Description & { path: PublicPath; output: O; produces?: string; handle: (call: { deps: ApiDeps }) => Promise<ReplyOf<O>> }
 
 export type Call = {
@@ -98,6 +104,8 @@ export type Route = Description & {
 export const reply = <const S extends number, const B>(status: S, body: B): { status: S; body: B } => ({ status, body })
 
 const json = 'application/json'
+/** Newline-delimited JSON. */
+export const ndjson = 'application/x-ndjson'
 
 export function route<
   const O extends Outputs,
@@ -107,6 +115,16 @@ export function route<
 >(declared: Guarded<O, P, Q, B>): Route {
   const { params = null, query = null, body = null, bodyLimitBytes = defaultBodyLimitBytes, idempotent = false } = declared
   return { ...declared, params, query, body, bodyLimitBytes, idempotent, produces: json, handle: declared.handle as unknown as Route['handle'] }
+}
+
+export function streamRoute<
+  const L extends z.ZodType,
+  P extends z.ZodObject | undefined = undefined,
+  Q extends z.ZodObject | undefined = undefined,
+  B extends z.ZodType | undefined = undefined,
+>({ line, handle, ...declared }: Streaming<L, P, Q, B>): Route {
+  const lines = async (call: Parameters<typeof handle>[0]) => reply(200, await handle(call))
+  return { ...route({ ...declared, output: { 200: line }, handle: lines as never }), produces: ndjson }
 }
 
 export function publicRoute<const O extends Outputs>(declared: Open<O>): Route {

@@ -8,6 +8,7 @@ import { healthRoutes } from './health.ts'
 import { keyRoutes } from './keys.ts'
 import { policyRoutes } from './policy.ts'
 import { remediationRoutes } from './remediations.ts'
+import { simulateRoutes } from './simulate.ts'
 import { openApiDocument } from './openapi.ts'
 import { publicRoute, reply, type Route } from './route.ts'
 
@@ -20,6 +21,7 @@ export const routes: readonly Route[] = [
   ...stoppingRoutes,
   ...auditRoutes,
   ...policyRoutes,
+  ...simulateRoutes,
   ...keyRoutes,
   ...healthRoutes,
   publicRoute({

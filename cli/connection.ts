@@ -48,24 +48,55 @@ export type Answer<T> = { status: number; body: T }
 export type Client = <T>(ask: Ask) => Promise<Answer<T>>
 
 const timeoutMs = 15_000
+/** For an answer that comes line by line. */
+const streamTimeoutMs = 15 * 60_000
 
 /** One call. Rejects with `Refused` for every problem document, and when nothing answers in time. */
-export const clientOf = ({ url, apiKey }: Connection): Client => async <T>({ method, path, query = {}, body, headers = {} }: Ask) => {
+export const clientOf = (connection: Connection): Client => async <T>(ask: Ask) => {
+  const response = await send(connection, ask, timeoutMs)
+  const answer = (await response.json().catch(() => undefined)) as T | Problem | undefined
+  if (isProblem(response) && answer) throw refusedBy(answer as Problem)
+  if (answer === undefined) throw notAegis(connection, response)
+  return { status: response.status, body: answer as T }
+}
+
+/** The values of an answer that is one JSON value a line, as they come. A last line may say what went wrong on the way. */
+export async function* linesOf<T extends object>(connection: Connection, ask: Ask): AsyncGenerator<T> {
+  const response = await send(connection, ask, streamTimeoutMs)
+  if (isProblem(response)) throw refusedBy((await response.json()) as Problem)
+  if (!response.body || !response.headers.get('content-type')?.startsWith('application/x-ndjson')) throw notAegis(connection, response)
+  let rest = ''
+  for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) yield valueOf<T>(line)
+  }
+}
+
+function valueOf<T extends object>(line: string): T {
+  const value = JSON.parse(line) as T | { problem: Problem }
+  if ('problem' in value) throw refusedBy(value.problem)
+  return value
+}
+
+async function send({ url, apiKey }: Connection, { method, path, query = {}, body, headers = {} }: Ask, limitMs: number): Promise<Response> {
   const address = new URL(url + path)
   for (const [name, value] of Object.entries(query)) if (value !== undefined) address.searchParams.set(name, value)
   const credential: Record<string, string> = apiKey === '' ? {} : { authorization: `Bearer ${apiKey}` }
   const content: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
   const sent = body === undefined ? {} : { body: JSON.stringify(body) }
-  const response = await fetch(address, { method, headers: { ...credential, ...content, ...headers }, ...sent, redirect: 'error', signal: AbortSignal.timeout(timeoutMs) })
+  return fetch(address, { method, headers: { ...credential, ...content, ...headers }, ...sent, redirect: 'error', signal: AbortSignal.timeout(limitMs) })
     .catch((failure: unknown) => {
       throw new Refused(`${url} does not answer (${causeOf(failure)})`, 'check AEGIS_URL, and that the API is running: `aegis doctor` looks step by step')
     })
-  const answer = (await response.json().catch(() => undefined)) as T | Problem | undefined
-  const isProblem = response.headers.get('content-type')?.startsWith('application/problem+json')
-  if (isProblem && answer) throw new Refused((answer as Problem).detail, (answer as Problem).nextStep, answer as Problem)
-  if (answer === undefined) throw new Refused(`${url} answered ${response.status} with something that is not JSON`, 'check that AEGIS_URL is the address of Aegis')
-  return { status: response.status, body: answer as T }
 }
+
+const isProblem = (response: Response): boolean => response.headers.get('content-type')?.startsWith('application/problem+json') === true
+
+const refusedBy = (problem: Problem): Refused => new Refused(problem.detail, problem.nextStep, problem)
+
+const notAegis = ({ url }: Connection, { status }: Response): Refused =>
+  new Refused(`${url} answered ${status} with something that is not JSON`, 'check that AEGIS_URL is the address of Aegis')
 
 function causeOf(failure: unknown): string {
   const { message, cause } = (failure ?? {}) as { message?: string; cause?: { code?: string; message?: string } }

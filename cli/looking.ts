@@ -1,5 +1,5 @@
-import { text, type Command, type Context } from './command.ts'
-import { Refused, Usage, type Client } from './connection.ts'
+import type { Command } from './command.ts'
+import { Refused, type Client } from './connection.ts'
 
 type Part = { ok: boolean; reason?: string }
 type Health = { status: 'ready' | 'degraded' | 'unavailable'; version: string; database: Part; temporal: Part; decision: Part; execution: Part; policy: Part }
@@ -71,50 +71,4 @@ async function attempt(check: string, trying: () => Promise<string>): Promise<Ch
     if (!(failure instanceof Refused)) throw failure
     return { check, ok: false, message: `${failure.message}; ${failure.nextStep}` }
   }
-}
-
-type Explained = { allowed: boolean; effect: string; code: string; reason: string; message: string; decision: Record<string, unknown> | null }
-
-export const policyExplain: Command = {
-  usage: 'policy explain <action> <resource> [--type self_healing] [--context json] [--request json] [--target json]',
-  summary: 'what policy says to a request of yours, and why; nothing is started',
-  arguments: [2, 2],
-  options: {
-    type: { type: 'string', value: 'word', describe: 'self_healing or api_access' },
-    context: { type: 'string', value: 'json', describe: 'facts such as {"severity": "high"}' },
-    request: { type: 'string', value: 'json', describe: 'what is asked for, such as {"replicas": 6}' },
-    target: { type: 'string', value: 'json', describe: 'the target as it would be found, such as {"ready": 3}' },
-  },
-  run: async (context) => {
-    const [action, resource] = context.positionals
-    const type = text(context, 'type')
-    const asked = { action, resource, ...(type === undefined ? {} : { type }), ...facts(context, 'context'), ...facts(context, 'request'), ...facts(context, 'target') }
-    const { body } = await context.client<Explained>({ method: 'POST', path: '/api/v1/policy/evaluate', body: asked })
-    context.output.result(body, explanation(body))
-    return body.effect === 'deny' ? 1 : 0
-  },
-}
-
-function facts(context: Context, name: string): Record<string, unknown> {
-  const given = text(context, name)
-  if (given === undefined) return {}
-  try {
-    return { [name]: JSON.parse(given) as unknown }
-  } catch {
-    throw new Usage(`--${name} is not JSON: write something like '{"severity": "high"}'`)
-  }
-}
-
-type Named = { id: string; effect?: string; failed?: { path?: string; actual?: unknown; expected?: unknown }[] }
-
-function explanation({ effect, code, message, decision }: Explained): string[] {
-  const named = (key: string) => (decision?.[key] ?? []) as Named[]
-  return [
-    `${effect} (${code}): ${message}`,
-    ...named('determining').map(({ id, effect: its }) => `  because of  ${id} (${its})`),
-    ...named('nearMisses').flatMap(({ id, failed = [] }) =>
-      failed.map(({ path, actual, expected }) => `  near miss   ${id}: ${path} is ${JSON.stringify(actual)}, wanted ${JSON.stringify(expected)}`),
-    ),
-    ...named('breaches').map((breach) => `  bound       ${(breach as unknown as { message: string }).message}`),
-  ]
 }

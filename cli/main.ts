@@ -4,8 +4,9 @@ import { approve, cancel, reject } from './answers.ts'
 import type { Command } from './command.ts'
 import { clientOf, connectionOf, Refused, Usage } from './connection.ts'
 import { keyCreate, keyList, keyRevoke } from './keys.ts'
-import { doctor, policyExplain, status } from './looking.ts'
+import { doctor, status } from './looking.ts'
 import { outputTo, printable, type Streams } from './output.ts'
+import { policyExplain, policySimulate } from './policy.ts'
 import { list, remediate, show } from './remediations.ts'
 import { freeze, release, unfreeze } from './stopping.ts'
 
@@ -21,6 +22,7 @@ export const commands: Record<string, Command> = {
   unfreeze,
   release,
   'policy explain': policyExplain,
+  'policy simulate': policySimulate,
   'key create': keyCreate,
   'key list': keyList,
   'key revoke': keyRevoke,

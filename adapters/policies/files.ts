@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bounds } from '../../domain/policy/bounds.ts'
+import type { Path } from '../../domain/policy/check.ts'
 import type { PolicyDocument } from '../../domain/policy/document.ts'
 import { parsePolicy } from '../../domain/policy/parse.ts'
 import { compileSnapshot, setProblems, type PolicySnapshot } from '../../domain/policy/snapshot.ts'
@@ -46,6 +47,18 @@ export function compileFiles(files: readonly PolicyFile[]): LoadedPolicies {
   const policies = read.map(({ policy }) => policy)
   for (const { document, path, message } of setProblems(policies)) errors.push(problemText(read[document]!.source, path, message))
   return errors.length > 0 ? { errors } : { snapshot: compileSnapshot(policies, { sha256, wallClock }) }
+}
+
+/** A problem of one document of a list, by its place in it. */
+export type DocumentProblem = { document: number; path: Path; message: string }
+
+/** Documents that came as plain data, as one snapshot, or every problem in them. */
+export function compileDocuments(values: readonly unknown[]): { snapshot: PolicySnapshot; problems?: undefined } | { snapshot?: undefined; problems: DocumentProblem[] } {
+  const parsed = values.map((value) => parsePolicy(value, { zoneExists }))
+  const problems = parsed.flatMap((one, document) => (one.problems ?? []).map((problem) => ({ document, ...problem })))
+  const policies = parsed.flatMap(({ policy }) => policy ?? [])
+  if (problems.length === 0) problems.push(...setProblems(policies))
+  return problems.length > 0 ? { problems } : { snapshot: compileSnapshot(policies, { sha256, wallClock }) }
 }
 
 type ParsedSource = { policy: PolicyDocument; problems?: undefined } | { policy?: undefined; problems: SourceError[] }

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { canonicalJson } from '../../domain/canonical.ts'
+import type { Proceed } from '../../domain/policy/mode.ts'
 import type { ActionName, WorkloadRef } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
 import { systemActor } from './ledger.ts'
@@ -10,8 +11,6 @@ import { write } from './write.ts'
 
 /** What the policy engine answered, whole; these fields must be there so that it can be repeated. */
 export type DecisionRecord = { effect: string; code: string; snapshot: string; now: number; tzdata: string }
-
-export type Proceed = 'act' | 'ask' | 'suggest' | 'observe' | 'deny'
 
 export type DecisionRow<D extends DecisionRecord = DecisionRecord> = {
   decisionId: string

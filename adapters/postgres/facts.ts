@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
+import type { Proceed } from '../../domain/policy/mode.ts'
 import type { Principal, Verdict } from '../../domain/remediation.ts'
-import type { DecisionRecord, Proceed } from './decisions.ts'
+import type { DecisionRecord } from './decisions.ts'
 import { guarded } from './failures.ts'
 import type { IntentResult } from './intents.ts'
 import { planColumns, toStoredPlan, type StoredPlan, type StoredPlanRow } from './plans.ts'

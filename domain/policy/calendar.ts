@@ -70,11 +70,11 @@ export function parseInstant(text: string): number | undefined {
 
 const durationUnits: Record<string, number> = { s: 1000, m: minuteMs, h: 3_600_000, d: dayMs }
 
-/** `90s`, `15m`, `12h`, `7d` as milliseconds; at most 30 days; or undefined. */
-export function parseDuration(text: string): number | undefined {
+/** `90s`, `15m`, `12h`, `7d` as milliseconds; at most 30 days unless told; or undefined. */
+export function parseDuration(text: string, mostMs = 30 * dayMs): number | undefined {
   const found = /^([1-9]\d{0,6})([smhd])$/.exec(text)
   const ms = found ? Number(found[1]) * durationUnits[found[2]!]! : undefined
-  return ms !== undefined && ms <= 30 * dayMs ? ms : undefined
+  return ms !== undefined && ms <= mostMs ? ms : undefined
 }
 
 /** `09:00` as minutes since midnight; `24:00` is 1440; or undefined. */

@@ -3,11 +3,8 @@ import { collectFailed, type FailedLeaf } from './condition.ts'
 import type { Decision, DecisionCode, NearMiss, Participant } from './decision.ts'
 import type { PolicyInput } from './input.ts'
 import { actionKeys, parseResource } from './names.ts'
+import type { Evaluated } from './ruling.ts'
 import type { CompiledPolicy } from './snapshot.ts'
-import type { Truth } from './truth.ts'
-
-/** A policy in scope of the request, with what its conditions came to. */
-export type Evaluated = { policy: CompiledPolicy; truth: Truth }
 
 /** How many near misses, and leaves of one, a decision carries. */
 const mostNearMisses = 10
@@ -43,12 +40,11 @@ function leavesAgainst(policy: CompiledPolicy, input: PolicyInput): FailedLeaf[]
   return found
 }
 
-/** Policies in scope that neither matched nor took part; those that could have permitted this first. */
+/** Policies in scope that neither matched nor took part; those that could have allowed this first, then those that would have asked. */
 export function nearMisses(counted: readonly Evaluated[], determining: readonly Evaluated[], input: PolicyInput): NearMiss[] {
   const missed = counted.filter((one) => one.truth !== true && !determining.includes(one))
-  const permits = missed.filter(({ policy }) => policy.document.effect !== 'deny')
-  const denies = missed.filter(({ policy }) => policy.document.effect === 'deny')
-  return [...permits, ...denies].slice(0, mostNearMisses).map(({ policy, truth }) => ({
+  const laxestFirst = (['allow', 'require_approval', 'deny'] as const).flatMap((effect) => missed.filter(({ policy }) => policy.document.effect === effect))
+  return laxestFirst.slice(0, mostNearMisses).map(({ policy, truth }) => ({
     id: policy.document.id,
     hash: policy.hash,
     effect: policy.document.effect,

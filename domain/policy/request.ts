@@ -6,7 +6,7 @@ import { canonicalAction, completeResource, parseResource } from './names.ts'
 
 /** A request in canonical spelling, or what is wrong with it. */
 export type ReadRequest =
-  | { input: PolicyInput; segments: readonly string[]; json: string; problem?: undefined }
+  | { input: PolicyInput; segments: readonly string[]; problem?: undefined }
   | { problem: string }
 
 const principalKinds = ['person', 'service', 'key']
@@ -20,12 +20,11 @@ export function readRequest(input: PolicyInput): ReadRequest {
   if (action === undefined) return { problem: 'the action must be `kind:verb`' }
   const resource = parseResource(completeResource(input.resource, input.context), false)
   if (!resource) return { problem: 'the resource must name one object in full, such as `k8s:cluster/namespace/deployment/name`' }
-  const json = jsonOf(input)
-  if (json === undefined) return { problem: 'the request is not plain data' }
-  return { input: { ...input, action, resource: resource.text }, segments: resource.segments, json }
+  return { input: { ...input, action, resource: resource.text }, segments: resource.segments }
 }
 
-function jsonOf(input: PolicyInput): string | undefined {
+/** What is digested, or undefined for a request that is not plain data. */
+export function canonical(input: PolicyInput): string | undefined {
   try {
     return canonicalJson(input)
   } catch {

@@ -8,3 +8,6 @@ const scaleOfAttribute: Readonly<Record<string, readonly string[]>> = { 'context
 
 export const scaleOf = (attr: string): readonly string[] | undefined =>
   Object.hasOwn(scaleOfAttribute, attr) ? scaleOfAttribute[attr] : undefined
+
+/** Higher is graver; a word off the scale is below it. */
+export const severityRank = (word: string | null): number => scales.severity.findIndex((each) => each === word)

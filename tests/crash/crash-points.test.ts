@@ -4,7 +4,7 @@ import { startFaultyAegis, type FaultyAegis } from '../helpers/faulty-aegis.ts'
 import { subjectFor } from '../helpers/subjects.ts'
 import { calls, type CallName } from './calls.ts'
 import { begin, crashAt, inBatches, nameOf, pointsOf, recordOf } from './crash-points.ts'
-import { drawn, playsAll, seed } from './draw.ts'
+import { drawn, playsAll, seed } from '../helpers/draw.ts'
 
 /** X4: three actions × thirteen calls × three moments. `npm test` plays a third, drawn by a seed; `npm run test:long` all. */
 const points = pointsOf(actionNames, Object.keys(calls) as CallName[])

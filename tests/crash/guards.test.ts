@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { checkout } from '../../sandbox/setup/programs.mjs'
-import { drawn, playsAll, seed } from './draw.ts'
+import { drawn, playsAll, seed } from '../helpers/draw.ts'
 import { guards, type Guard } from './guards.ts'
 
 /**

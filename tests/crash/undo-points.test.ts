@@ -4,7 +4,7 @@ import { eventually } from '../helpers/stack.ts'
 import { handsOn, specState, subjectFor } from '../helpers/subjects.ts'
 import { undoCalls, type CallName, type Journey } from './calls.ts'
 import { begin, crashAt, inBatches, makeWorse, nameOf, pointsOf, recordOf } from './crash-points.ts'
-import { drawn, playsAll, seed } from './draw.ts'
+import { drawn, playsAll, seed } from '../helpers/draw.ts'
 
 /** X4 for the undo of a change that made things worse: two actions × five calls × three moments. */
 const actions = ['scale_deployment', 'rollback_deployment'] as const

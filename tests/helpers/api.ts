@@ -11,7 +11,7 @@ import { loadRules } from '../../adapters/rules.ts'
 import { createApp } from '../../api/app.ts'
 import { newApiKey } from '../../api/authentication.ts'
 import { problemSchema, type Problem } from '../../api/problems.ts'
-import type { ApiDeps, ApiSettings, Route } from '../../api/route.ts'
+import { ndjson, type ApiDeps, type ApiSettings, type Route } from '../../api/route.ts'
 import { routes } from '../../api/routes.ts'
 import { temporalHealth } from '../../temporal/health.ts'
 import type { Role } from '../../domain/remediation.ts'
@@ -81,9 +81,15 @@ async function call(url: string, method: string, path: string, { key, body, raw,
   const type: Record<string, string> = content === undefined ? {} : { 'content-type': 'application/json' }
   const response = await fetch(url + path, { method, headers: { ...credential, ...type, ...headers }, ...(content === undefined ? {} : { body: content as string }) })
   const text = await response.text()
-  const answer = response.headers.get('content-type')?.includes('json') ? (JSON.parse(text) as Record<string, unknown>) : { text }
+  const answer = answerOf(response.headers.get('content-type') ?? '', text)
   holdAgainstSchema(method, path, response, answer)
   return { status: response.status, body: answer, problem: answer as unknown as Problem, headers: response.headers }
+}
+
+/** Lines of JSON come as `lines`, what is no JSON as `text`. */
+function answerOf(type: string, text: string): Record<string, unknown> {
+  if (type.startsWith(ndjson)) return { lines: text.trimEnd().split('\n').map((line) => JSON.parse(line) as unknown) }
+  return type.includes('json') ? (JSON.parse(text) as Record<string, unknown>) : { text }
 }
 
 /** A refusal must be a whole problem document, anything else what the route says it answers. */
@@ -93,6 +99,7 @@ function holdAgainstSchema(method: string, path: string, response: Response, ans
   const schema = route?.output[response.status]
   if (!schema) throw new Error(`${method} ${path} answered an undeclared ${response.status}: ${JSON.stringify(answer)}`)
   if (route.produces === 'application/json') schema.parse(answer)
+  if (route.produces === ndjson) for (const line of (answer as { lines: unknown[] }).lines) schema.parse(line)
 }
 
 const routeOf = (method: string, path: string): Route | undefined => {

@@ -104,13 +104,13 @@ export async function started(db: TestDatabase, over: Partial<RequestDraft> = {}
 }
 
 /** Planned and decided. */
-export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { proceed?: 'act' | 'ask'; answerBy?: Date } = {}) {
-  const { proceed = 'act', answerBy = null, ...draft } = over
+export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { proceed?: 'act' | 'ask'; answerBy?: Date; input?: object } = {}) {
+  const { proceed = 'act', answerBy = null, input = { action: 'deployment:scale' }, ...draft } = over
   const id = await started(db, draft)
   const decisionId = randomUUID()
   await savePlan(db.decision, { id, plan: planOf(), digest, baseline: health, labels: { workload: {}, namespace: null }, observedAt: new Date().toISOString() })
   const decision = { effect: 'allow', code: 'allowed', snapshot: 'sha256:s', now: Date.now(), tzdata: '2025b' }
-  await saveDecision(db.decision, { decisionId, id, planDigest: digest, input: { action: 'deployment:scale' }, decision, proceed, answerBy })
+  await saveDecision(db.decision, { decisionId, id, planDigest: digest, input, decision, proceed, answerBy })
   if (proceed === 'ask') await setPhase(db.decision, id, 'awaiting_approval')
   return { id, decisionId }
 }

@@ -1,0 +1,46 @@
+import type { Knex } from 'knex'
+import type { RecordedDecision } from '../../domain/policy/simulate.ts'
+import { guarded } from './failures.ts'
+import { first, orNull, rows } from './sql.ts'
+
+/** Decisions made from `since` on (all when left out) and before `until`. */
+export type HistorySpan = { since?: Date; until: Date }
+
+export const countDecisions = guarded(async (db: Knex, { since, until }: HistorySpan): Promise<number> => {
+  const row = await first<{ total: number }>(
+    db,
+    'select count(*)::float8 as total from ledger.decision where decided_at < :until and (:since::timestamptz is null or decided_at >= :since)',
+    orNull({ since, until }),
+  )
+  return row?.total ?? 0
+})
+
+const pageSize = 500
+
+/** In the order in which they were made, a page at a time: a history of any length passes through a bounded memory. */
+export async function* recordedDecisions(db: Knex, span: HistorySpan): AsyncGenerator<RecordedDecision[]> {
+  let place: Pick<Row, 'at' | 'decision_id'> = { at: (span.since ?? new Date(0)).toISOString(), decision_id: lowestId }
+  for (;;) {
+    const page = await pageAfter(db, place, span.until)
+    const last = page.at(-1)
+    if (!last) return
+    yield page.map(({ decision_id, id, input }) => ({ decisionId: decision_id, remediationId: id, input: JSON.parse(input) as RecordedDecision['input'] }))
+    if (page.length < pageSize) return
+    place = last
+  }
+}
+
+/** `at` as text, for a Date has not the microseconds of the column. */
+type Row = { decision_id: string; id: string; input: string; at: string }
+
+const lowestId = '00000000-0000-0000-0000-000000000000'
+
+const pageAfter = guarded((db: Knex, { at, decision_id: decisionId }: Pick<Row, 'at' | 'decision_id'>, until: Date) =>
+  rows<Row>(
+    db,
+    `select decision_id, id, input, decided_at::text as at from ledger.decision
+     where (decided_at, decision_id) > (:at::timestamptz, :decisionId::uuid) and decided_at < :until
+     order by decided_at, decision_id limit ${pageSize}`,
+    { at, decisionId, until },
+  ),
+)

@@ -1,0 +1,123 @@
+import { z } from 'zod'
+import { compileDocuments, compileFiles, type DocumentProblem } from '../adapters/policies/files.ts'
+import { countDecisions, recordedDecisions, type HistorySpan } from '../adapters/postgres/decision-history.ts'
+import { Failure } from '../domain/failure.ts'
+import { parseDuration } from '../domain/policy/calendar.ts'
+import { pathText } from '../domain/policy/check.ts'
+import { proceeds } from '../domain/policy/mode.ts'
+import { simulation } from '../domain/policy/simulate.ts'
+import type { PolicySnapshot } from '../domain/policy/snapshot.ts'
+import { fieldProblem, type FieldError } from './problems.ts'
+import { streamRoute, type ApiDeps, type Route } from './route.ts'
+import * as shape from './shapes.ts'
+
+/** Policies in full; a thousand of usual size. */
+const bodyLimitBytes = 2 * 1024 * 1024
+const mostPolicies = 10_000
+/** Past this the span is too long to be answered in one call. */
+const limitMs = 10 * 60_000
+const progressEveryMs = 200
+
+/** As documents, or as YAML files, which problems are then told of by file and line. */
+const candidateSet = z.union([
+  z.strictObject({ policies: z.array(z.record(z.string(), z.unknown())).max(mostPolicies) }),
+  z.strictObject({ files: z.array(z.strictObject({ name: z.string().min(1).max(255), text: z.string() })).max(1_000) }),
+])
+
+const simulateBody = z.strictObject({
+  candidate: candidateSet,
+  /** From here on: an instant, or a time back from now such as `7d`. Everything on record when left out. */
+  since: z.union([shape.instant, z.string().regex(/^\d{1,4}[smhd]$/, 'must be an instant, or a time such as 7d')]).optional(),
+})
+
+const example = z.strictObject({
+  decisionId: z.string(),
+  remediationId: z.string(),
+  at: z.number(),
+  action: z.string(),
+  resource: z.string(),
+  severity: z.string().nullable(),
+  before: z.string(),
+  after: z.string(),
+})
+
+const remediations = z.strictObject({ count: z.int(), ids: z.array(z.string()) })
+
+const report = z.strictObject({
+  current: z.string(),
+  candidate: z.string(),
+  decisions: z.int(),
+  span: z.strictObject({ from: z.number(), to: z.number() }).nullable(),
+  unchanged: z.int(),
+  unreadable: z.int(),
+  transitions: z.array(z.strictObject({ from: z.enum(proceeds), to: z.enum(proceeds), count: z.int(), first: example, worst: example })),
+  newlyAllowed: z.int(),
+  newlyStopped: z.int(),
+  letThrough: remediations,
+  stopped: remediations,
+  missing: z.array(z.strictObject({ attr: z.string(), count: z.int(), firstDecisionId: z.string() })),
+  neverMatched: z.array(z.string()),
+})
+
+/** Any number of `progress` lines, then one `report`; or a `problem`, if something goes wrong on the way. */
+const line = z.union([
+  z.strictObject({ progress: z.strictObject({ done: z.int(), total: z.int() }) }),
+  z.strictObject({ report }),
+])
+
+const simulate = streamRoute({
+  method: 'post',
+  path: '/api/v1/policy/simulate',
+  permission: 'policy:simulate',
+  summary: 'What other policies would have answered to every decision on record',
+  description: 'Each recorded decision is made again with the facts and the clock it had, under the policies in force and under the candidate. Nothing is started, recorded or changed. Answers with one JSON value a line: `progress` while it works, then the `report`.',
+  tag: 'Policy',
+  body: simulateBody,
+  bodyLimitBytes,
+  line,
+  handle: async ({ deps, body: { candidate, since } }) => {
+    const snapshot = compiled(candidate)
+    const now = new Date()
+    const span: HistorySpan = { until: now, ...(since === undefined ? {} : { since: startOf(since, now) }) }
+    return replay(deps, snapshot, span, await countDecisions(deps.db, span))
+  },
+})
+
+function compiled(candidate: z.output<typeof candidateSet>): PolicySnapshot {
+  if ('files' in candidate) {
+    const { snapshot, errors } = compileFiles(candidate.files)
+    if (snapshot) return snapshot
+    throw refused(errors.map((message) => ({ field: 'candidate.files', message })))
+  }
+  const { snapshot, problems } = compileDocuments(candidate.policies)
+  if (snapshot) return snapshot
+  throw refused(problems.map(fieldOf))
+}
+
+const refused = (errors: FieldError[]) => fieldProblem('policy_invalid', errors.slice(0, 20))
+
+const fieldOf = ({ document, path, message }: DocumentProblem) => ({ field: `candidate.policies[${document}]${path.length > 0 ? `.${pathText(path)}` : ''}`, message })
+
+const startOf = (since: string, now: Date): Date => {
+  const back = /^\d+[smhd]$/.test(since) ? (parseDuration(since, Infinity) ?? 0) : undefined
+  return back === undefined ? new Date(since) : new Date(now.getTime() - back)
+}
+
+async function* replay({ db, policies }: ApiDeps, candidate: PolicySnapshot, span: HistorySpan, total: number): AsyncGenerator<z.input<typeof line>> {
+  const run = simulation(policies().snapshot, candidate)
+  const deadline = performance.now() + limitMs
+  let [done, toldAt] = [0, -Infinity]
+  for await (const page of recordedDecisions(db, span)) {
+    for (const recorded of page) run.add(recorded)
+    done += page.length
+    if (performance.now() > deadline) throw tooLong(done)
+    if (performance.now() - toldAt < progressEveryMs) continue
+    toldAt = performance.now()
+    yield { progress: { done, total: Math.max(done, total) } }
+  }
+  yield { report: run.report() }
+}
+
+const tooLong = (done: number) => new Failure('invalid', 'simulation_too_long', `after ${limitMs / 60_000} min ${done} decisions were replayed and more are left: choose a later \`since\``)
+
+export const simulateRoutes: Route[] = [simulate]

@@ -1,0 +1,148 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { text, type Command, type Context } from './command.ts'
+import { linesOf, Usage } from './connection.ts'
+import { table } from './output.ts'
+
+type Explained = { allowed: boolean; effect: string; code: string; reason: string; message: string; decision: Record<string, unknown> | null }
+
+export const policyExplain: Command = {
+  usage: 'policy explain <action> <resource> [--type self_healing] [--context json] [--request json] [--target json]',
+  summary: 'what policy says to a request of yours, and why; nothing is started',
+  arguments: [2, 2],
+  options: {
+    type: { type: 'string', value: 'word', describe: 'self_healing or api_access' },
+    context: { type: 'string', value: 'json', describe: 'facts such as {"severity": "high"}' },
+    request: { type: 'string', value: 'json', describe: 'what is asked for, such as {"replicas": 6}' },
+    target: { type: 'string', value: 'json', describe: 'the target as it would be found, such as {"ready": 3}' },
+  },
+  run: async (context) => {
+    const [action, resource] = context.positionals
+    const type = text(context, 'type')
+    const asked = { action, resource, ...(type === undefined ? {} : { type }), ...facts(context, 'context'), ...facts(context, 'request'), ...facts(context, 'target') }
+    const { body } = await context.client<Explained>({ method: 'POST', path: '/api/v1/policy/evaluate', body: asked })
+    context.output.result(body, explanation(body))
+    return body.effect === 'deny' ? 1 : 0
+  },
+}
+
+function facts(context: Context, name: string): Record<string, unknown> {
+  const given = text(context, name)
+  if (given === undefined) return {}
+  try {
+    return { [name]: JSON.parse(given) as unknown }
+  } catch {
+    throw new Usage(`--${name} is not JSON: write something like '{"severity": "high"}'`)
+  }
+}
+
+type Named = { id: string; effect?: string; failed?: { path?: string; actual?: unknown; expected?: unknown }[] }
+
+function explanation({ effect, code, message, decision }: Explained): string[] {
+  const named = (key: string) => (decision?.[key] ?? []) as Named[]
+  return [
+    `${effect} (${code}): ${message}`,
+    ...named('determining').map(({ id, effect: its }) => `  because of  ${id} (${its})`),
+    ...named('nearMisses').flatMap(({ id, failed = [] }) =>
+      failed.map(({ path, actual, expected }) => `  near miss   ${id}: ${path} is ${JSON.stringify(actual)}, wanted ${JSON.stringify(expected)}`),
+    ),
+    ...named('breaches').map((breach) => `  bound       ${(breach as unknown as { message: string }).message}`),
+  ]
+}
+
+type Example = { decisionId: string; remediationId: string; action: string; resource: string; severity: string | null; before: string; after: string }
+type Transition = { from: string; to: string; count: number; first: Example; worst: Example }
+type Remediations = { count: number; ids: string[] }
+type Report = {
+  decisions: number
+  span: { from: number; to: number } | null
+  unchanged: number
+  unreadable: number
+  transitions: Transition[]
+  newlyAllowed: number
+  newlyStopped: number
+  letThrough: Remediations
+  stopped: Remediations
+  missing: { attr: string; count: number; firstDecisionId: string }[]
+  neverMatched: string[]
+}
+
+export const policySimulate: Command = {
+  usage: 'policy simulate <directory or file> [--since 7d] [--max-newly-allowed n]',
+  summary: 'what these policies would have answered to every decision on record; nothing is changed',
+  arguments: [1, 1],
+  options: {
+    since: { type: 'string', value: 'time', describe: 'from here on: 7d, 12h or an instant; everything when left out' },
+    'max-newly-allowed': { type: 'string', value: 'n', describe: 'exit 1 when more decisions than this would newly act' },
+  },
+  run: async (context) => {
+    const most = mostOf(text(context, 'max-newly-allowed'))
+    const [path = ''] = context.positionals
+    const since = text(context, 'since')
+    const body = { candidate: { files: filesAt(path) }, ...(since === undefined ? {} : { since }) }
+    const report = await replayed(context, body)
+    const over = most !== undefined && report.newlyAllowed > most
+    const gate = over ? [`FAIL ${report.newlyAllowed} would newly act, at most ${most} wanted`] : []
+    context.output.result(report, [...reportLines(report), ...gate])
+    return over ? 1 : 0
+  },
+}
+
+async function replayed({ connection, output }: Context, body: object): Promise<Report> {
+  const lines = linesOf<{ progress: { done: number; total: number } } | { report: Report }>(connection, { method: 'POST', path: '/api/v1/policy/simulate', body })
+  for await (const line of lines) {
+    if ('report' in line) return line.report
+    output.progress(`${line.progress.done} of ${line.progress.total} decisions asked again`, line.progress.done, line.progress.total)
+  }
+  throw new Error('the answer ended before its report: try again')
+}
+
+function mostOf(given: string | undefined): number | undefined {
+  if (given === undefined) return undefined
+  if (/^\d{1,9}$/.test(given)) return Number(given)
+  throw new Usage(`--max-newly-allowed is \`${given}\`: give a whole number, such as 0`)
+}
+
+const isYaml = (name: string): boolean => /^[^.].*\.ya?ml$/.test(name)
+
+function filesAt(path: string): { name: string; text: string }[] {
+  try {
+    const paths = statSync(path).isDirectory() ? readdirSync(path).filter(isYaml).sort().map((name) => join(path, name)) : [path]
+    if (paths.length > 0) return paths.map((each) => ({ name: basename(each), text: readFileSync(each, 'utf8') }))
+  } catch (failure) {
+    throw new Usage(`${path} cannot be read (${(failure as NodeJS.ErrnoException).code ?? 'no reason known'}): name a directory of policies, or one file`)
+  }
+  throw new Usage(`${path} holds no .yaml file: name a directory of policies, or one file`)
+}
+
+function reportLines(report: Report): string[] {
+  const { decisions, span, unchanged, unreadable, transitions, letThrough, stopped, missing, neverMatched } = report
+  if (!span) return [`no decision on record that could be asked again (${unreadable} unreadable)`]
+  const days = `${day(span.from)} to ${day(span.to)}`
+  return [
+    `${decisions} decisions (${days}) asked again: ${unchanged} unchanged, ${decisions - unchanged} changed`,
+    ...(unreadable > 0 ? [`  ${unreadable} could not be read and stay denied`] : []),
+    ...transitions.flatMap(transitionLines),
+    ...remediationLine('let through', letThrough),
+    ...remediationLine('stopped', stopped),
+    ...(missing.length > 0 ? ['facts that the record does not have:', ...table(['  fact', 'decisions', 'first'], missing.map((one) => [`  ${one.attr}`, `${one.count}`, one.firstDecisionId]))] : []),
+    ...(neverMatched.length > 0 ? [`policies that matched nothing on record: ${neverMatched.join(', ')}`] : []),
+  ]
+}
+
+const day = (epochMs: number): string => new Date(epochMs).toISOString().slice(0, 10)
+
+const transitionLines = ({ from, to, count, first, worst }: Transition): string[] => [
+  `  ${from} -> ${to}  ${count}`,
+  ...exampleLines('first', first),
+  ...(worst.decisionId === first.decisionId ? [] : exampleLines('worst', worst)),
+]
+
+const exampleLines = (which: string, { remediationId, action, resource, severity, before, after }: Example): string[] => [
+  `    ${which}  ${action} ${resource}${severity === null ? '' : `, severity ${severity}`} (remediation ${remediationId})`,
+  `      was       ${before}`,
+  `      would be  ${after}`,
+]
+
+const remediationLine = (what: string, { count, ids }: Remediations): string[] =>
+  count === 0 ? [] : [`remediations ${what}: ${count} (${ids.slice(0, 5).join(', ')}${count > 5 ? ', …' : ''})`]

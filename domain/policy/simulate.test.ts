@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto'
+import fc from 'fast-check'
+import { wallClock } from '../../adapters/policies/zones.ts'
+import { playsAll } from '../../tests/helpers/draw.ts'
+import { decide } from './decide.ts'
+import type { PolicyDocument } from './document.ts'
+import type { PolicyInput } from './input.ts'
+import { capByMode } from './mode.ts'
+import { simulation, type SimulationReport } from './simulate.ts'
+import { compileSnapshot } from './snapshot.ts'
+import { anyLeaf, documentWith, input, policies, read } from './testing/arbitraries.ts'
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+const compile = (documents: readonly PolicyDocument[]) => compileSnapshot(documents, { sha256, wallClock })
+
+const recordedAs = (inputs: readonly PolicyInput[]) => inputs.map((one, at) => ({ decisionId: `d${at}`, remediationId: `r${at % 3}`, input: one }))
+
+function simulate(current: readonly PolicyDocument[], candidate: readonly PolicyDocument[], inputs: readonly PolicyInput[]): SimulationReport {
+  const run = simulation(compile(current), compile(candidate))
+  for (const recorded of recordedAs(inputs)) run.add(recorded)
+  return run.report()
+}
+
+const policy = (id: string, given: Record<string, unknown>) => read({ apiVersion: 'aegis.dev/policy/v1', actions: ['*'], resources: ['**'], ...given }, id)
+
+const asked = (change: Partial<PolicyInput> = {}): PolicyInput => ({
+  principal: { id: 'watcher', kind: 'service', owner: 'ann', roles: ['service'] },
+  action: 'deployment:scale', resource: 'k8s:prod/shop/deployment/web', type: 'self_healing',
+  context: { severity: 'medium' }, request: { replicas: 4 }, target: {}, history: { sinceLastActionMs: null }, approvals: [],
+  now: Date.UTC(2026, 5, 3, 12), tzdata: 'test', ...change,
+})
+
+const severe = (severity: string, percentOfReady?: number) => asked({ context: { severity }, request: { replicas: 4, ...(percentOfReady === undefined ? {} : { percentOfReady }) } })
+
+describe('what a candidate would have answered', () => {
+  const upToFour = policy('scale', { effect: 'allow', when: { attr: 'request.replicas', op: 'lte', value: 4 } })
+  const upToThree = policy('scale', { effect: 'allow', when: { attr: 'request.replicas', op: 'lte', value: 3 } })
+
+  test('a tighter line stops what acted, and says so in words', () => {
+    const report = simulate([upToFour], [upToThree], [asked(), asked(), asked({ request: { replicas: 3 } }), asked({ request: { replicas: 9 } })])
+    expect(report).toMatchObject({
+      decisions: 4, unchanged: 2, newlyAllowed: 0, newlyStopped: 2, stopped: { count: 2, ids: ['r0', 'r1'] }, letThrough: { count: 0 },
+      transitions: [{ from: 'act', to: 'deny', count: 2, first: { decisionId: 'd0', before: 'allowed by policy `scale`: scale', after: expect.stringContaining('request.replicas is 4, wanted lte 3') } }],
+    })
+  })
+
+  test('what would be let through is counted, loosest first, with the gravest as the worst', () => {
+    const asks = policy('ask', { effect: 'require_approval', when: { attr: 'context.severity', op: 'lte', value: 'low' } })
+    const inputs = [severe('medium'), severe('critical', 10), severe('critical', 50), severe('high'), severe('low')]
+    const report = simulate([asks], [upToFour], inputs)
+    expect(report.transitions.map(({ from, to, count, first, worst }) => [from, to, count, first.decisionId, worst.decisionId])).toEqual([
+      ['deny', 'act', 4, 'd0', 'd2'],
+      ['ask', 'act', 1, 'd4', 'd4'],
+    ])
+    expect(report).toMatchObject({ newlyAllowed: 5, newlyStopped: 0, letThrough: { count: 3, ids: ['r0', 'r1', 'r2'] } })
+  })
+
+  test('a fact that was not recorded is reported and never guessed', () => {
+    const inTeam = policy('scale', { effect: 'allow', when: { attr: 'context.labels.team', op: 'eq', value: 'web' } })
+    const report = simulate([upToFour], [inTeam], [asked(), asked({ context: { severity: 'low', labels: { team: 'web' } } })])
+    expect(report).toMatchObject({ newlyStopped: 1, missing: [{ attr: 'context.labels.team', count: 1, firstDecisionId: 'd0' }] })
+  })
+
+  test('policies that the record never met are named, and questions nobody can read are counted', () => {
+    const nightly = policy('nightly', { effect: 'allow', actions: ['pod:restart'] })
+    const report = simulate([upToFour], [upToFour, nightly], [asked(), { ...asked(), action: '' }])
+    expect(report).toMatchObject({ neverMatched: ['nightly'], unreadable: 1, unchanged: 2, transitions: [] })
+  })
+
+  test('a bound that a request breaks stops it like a deny', () => {
+    const bounded = policy('scale', { effect: 'allow', obligations: { maxReplicas: 2 } })
+    expect(simulate([upToFour], [bounded], [asked()])).toMatchObject({ newlyStopped: 1, transitions: [{ from: 'act', to: 'deny' }] })
+  })
+})
+
+describe('properties', () => {
+  const numRuns = playsAll ? 20_000 : 1_000
+  const inputs = fc.array(input, { maxLength: 8 })
+
+  test('the same policies change nothing', () => {
+    fc.assert(fc.property(policies, inputs, (documents, all) => {
+      const report = simulate(documents, documents.toReversed(), all)
+      expect(report).toMatchObject({ decisions: all.length, unchanged: all.length, transitions: [], missing: [], newlyAllowed: 0, newlyStopped: 0 })
+    }), { numRuns })
+  })
+
+  test('what is skipped because no changed policy concerns it would have been answered the same', () => {
+    const edit = fc.tuple(policies, fc.nat({ max: 8 }), documentWith(anyLeaf)).map(([documents, at, one]) => ({
+      current: documents,
+      candidate: documents.map((each, index) => (index === at ? read(one, each.id) : each)),
+    }))
+    fc.assert(fc.property(edit, inputs, ({ current, candidate }, all) => {
+      const [before, after] = [compile(current), compile(candidate)]
+      const answers = all.map((one) => [before, after].map((snapshot) => capByMode(decide(snapshot, one), 'auto').proceed))
+      const report = simulate(current, candidate, all)
+      expect(report.unchanged).toBe(answers.filter(([from, to]) => from === to).length)
+      expect(report.newlyAllowed).toBe(answers.filter(([from, to]) => from !== to && to === 'act').length)
+      expect(report.newlyStopped).toBe(answers.filter(([from, to]) => from !== to && from === 'act').length)
+    }), { numRuns })
+  })
+})

@@ -1,0 +1,109 @@
+import fc from 'fast-check'
+import { zoneExists } from '../../../adapters/policies/zones.ts'
+import { days, effects, type Effect, type PolicyDocument } from '../document.ts'
+import type { PolicyInput } from '../input.ts'
+import { parsePolicy } from '../parse.ts'
+
+/** What policies and requests are made of: few words, so that they often meet. */
+
+export const severity = fc.constantFrom('info', 'low', 'medium', 'high', 'critical')
+export const word = fc.constantFrom('a', 'b', 'c')
+export const small = fc.integer({ min: 0, max: 6 })
+const leafOf = (attr: string, op: string, value?: fc.Arbitrary<unknown>) =>
+  (value ?? fc.constant(undefined)).map((given) => ({ attr, op, ...(given === undefined ? {} : { value: given }) }))
+export const list = <T>(item: fc.Arbitrary<T>) => fc.array(item, { minLength: 1, maxLength: 3 })
+const pair = fc.tuple(small, small).map(([a, b]) => [Math.min(a, b), Math.max(a, b)])
+
+const hour = fc.integer({ min: 0, max: 23 }).map((h) => `${String(h).padStart(2, '0')}:00`)
+const window = fc
+  .record({ days: fc.uniqueArray(fc.constantFrom(...days), { minLength: 1 }), from: hour, to: hour })
+  .filter(({ from, to }) => from !== to)
+const time = fc.record({ time: fc.record({ zone: fc.constantFrom('Europe/Berlin', 'UTC', 'America/New_York'), windows: list(window) }) })
+
+/** Leaves whose answer is unknown when their attribute is missing. */
+export const monotoneLeaf: fc.Arbitrary<unknown> = fc.oneof(
+  ...['eq', 'ne', 'gt', 'gte', 'lt', 'lte'].map((op) => leafOf('context.severity', op, severity)),
+  ...['in', 'nin'].map((op) => leafOf('context.severity', op, list(severity))),
+  ...['gt', 'lte', 'eq', 'ne'].map((op) => leafOf('request.replicas', op, small)),
+  leafOf('request.replicas', 'between', pair),
+  ...['eq', 'prefix', 'suffix', 'contains'].map((op) => leafOf('context.word', op, word)),
+  leafOf('context.word', 'glob', fc.constantFrom('a*', '*b', '*', 'a/**')),
+  ...['containsAny', 'containsAll', 'subsetOf'].map((op) => leafOf('context.tags', op, list(word))),
+  leafOf('context.tags', 'contains', word),
+  time,
+)
+export const anyLeaf = fc.oneof(monotoneLeaf, ...['exists', 'absent'].flatMap((op) => ['context.severity', 'context.word'].map((attr) => leafOf(attr, op))))
+
+export const tree = (leaf: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
+  fc.letrec<{ node: unknown }>((tie) => ({
+    node: fc.oneof(
+      { maxDepth: 3, withCrossShrink: true },
+      leaf,
+      fc.record({ all: fc.array(tie('node'), { maxLength: 3 }) }),
+      fc.record({ any: fc.array(tie('node'), { maxLength: 3 }) }),
+      fc.record({ not: tie('node') }),
+    ),
+  })).node
+
+const permission = {
+  maxReplicas: small, maxPercent: small, ttl: fc.constantFrom('1m', '2h'), cooldown: fc.constantFrom('30s', '5m'),
+  dryRunFirst: fc.boolean(), verifyAfter: fc.boolean(), rollbackOnFailure: fc.boolean(), notify: list(word),
+}
+const question = {
+  ...permission, minApprovals: fc.integer({ min: 1, max: 3 }), approverGroups: list(word),
+  approverRoles: list(fc.constantFrom('admin', 'approver')), approvalTtl: fc.constantFrom('5m', '1h'),
+}
+const obligations = (effect: Effect) =>
+  effect === 'deny' ? fc.constant({}) : fc.record(effect === 'allow' ? permission : question, { requiredKeys: [] })
+
+export const newYear = Date.UTC(2026, 0, 1)
+export const dayMs = 86_400_000
+const instant = fc.integer({ min: 0, max: 365 * 24 }).map((h) => new Date(newYear + h * 3_600_000).toISOString())
+
+export const documentWith = (leaf: fc.Arbitrary<unknown>, effect?: Effect): fc.Arbitrary<Record<string, unknown>> =>
+  (effect ? fc.constant(effect) : fc.constantFrom(...effects)).chain((chosen) =>
+    fc.record(
+      {
+        apiVersion: fc.constant('aegis.dev/policy/v1'),
+        effect: fc.constant(chosen),
+        actions: list(fc.constantFrom('pod:restart', 'deployment:scale', 'deployment:*', '*:scale', '*', 'restart_pod')),
+        resources: list(fc.constantFrom('k8s:**', 'k8s:prod/**', 'k8s:*/shop/**', 'k8s:prod/shop/deployment/web', 'k8s:*/sh*/deployment/*', 'k8s:prod/**/web', '**')),
+        when: tree(leaf),
+        unless: tree(leaf),
+        obligations: obligations(chosen),
+        priority: fc.integer({ min: 0, max: 3 }),
+        type: list(fc.constantFrom('self_healing', 'api_access')),
+        validity: fc.oneof({ weight: 4, arbitrary: fc.constant({}) }, fc.record({ notAfter: instant })),
+        message: fc.constant('because'),
+        ...(chosen === 'deny' ? {} : { mode: fc.constantFrom('observe', 'suggest', 'approve', 'auto') }),
+      },
+      { requiredKeys: ['apiVersion', 'effect', 'actions', 'resources'] },
+    ),
+  )
+
+export function read(value: Record<string, unknown>, id: string): PolicyDocument {
+  const { policy, problems } = parsePolicy({ ...value, id }, { zoneExists })
+  if (!policy) throw new Error(JSON.stringify(problems))
+  return policy
+}
+export const policiesOf = (leaf: fc.Arbitrary<unknown>) => fc.array(documentWith(leaf), { maxLength: 8 }).map((all) => all.map((one, at) => read(one, `p${at}`)))
+export const policies = policiesOf(anyLeaf)
+export const monotonePolicies = policiesOf(monotoneLeaf)
+export const extra = (effect: Effect) => documentWith(anyLeaf, effect).map((one) => read(one, 'extra'))
+
+export const input: fc.Arbitrary<PolicyInput> = fc.record({
+  principal: fc.constant({ id: 'watcher', kind: 'service' as const, owner: 'ann', roles: ['service' as const] }),
+  action: fc.constantFrom('pod:restart', 'deployment:scale', 'deployment:rollback'),
+  resource: fc.constantFrom('k8s:prod/shop/deployment/web', 'k8s:test/shop/deployment/web', 'k8s:prod/blog/pod/web'),
+  type: fc.constantFrom('self_healing' as const, 'api_access' as const),
+  context: fc.record(
+    { severity: fc.oneof({ weight: 5, arbitrary: severity }, fc.constantFrom('odd', 3, null)), word: fc.oneof(fc.constantFrom('a', 'ab', 'a/b', 'cab'), small), tags: fc.array(word, { maxLength: 3 }) },
+    { requiredKeys: [] },
+  ),
+  request: fc.record({ replicas: fc.oneof({ weight: 5, arbitrary: small }, fc.constant('many')) }, { requiredKeys: [] }),
+  target: fc.constant({}),
+  history: fc.constant({ sinceLastActionMs: null }),
+  approvals: fc.constant([]),
+  now: fc.integer({ min: 0, max: 365 * 1440 }).map((minute) => newYear + minute * 60_000),
+  tzdata: fc.constant('test'),
+})
