@@ -19,7 +19,7 @@ const plan: Plan = {
 }
 const sha256 = (text: string) => `${text.length}`
 const digest = planDigest(plan, sha256)
-const pinned: AttemptRead = { exists: true, kind: 'Deployment', uid: 'u1', resourceVersion: '10', stamps: [], generation: 4, replicas: 3, paused: false, templateHash: 'sha256:t', annotated: true }
+const pinned: AttemptRead = { exists: true, kind: 'Deployment', uid: 'u1', resourceVersion: '10', stamps: [], generation: 4, replicas: 3, paused: false, templateHash: 'sha256:t', annotated: true, complete: true }
 const applied: AttemptRead = { ...pinned, generation: 5, replicas: 5, stamps: [{ id, phase: 'applied' }] }
 
 const warrant = (over: Partial<Warrant> = {}): Warrant => ({

@@ -71,6 +71,8 @@ async function settledBy(deps: ExecutionDeps, input: AttemptInput, plan: Plan, s
       return overtaken(deps, input, 'someone else made the same change')
     case 'changed':
       return overtaken(deps, input, situation.message)
+    case 'recovered':
+      return settledAs(deps, input, { result: 'overtaken', detail: {} }, () => ({ effect: 'none', because: 'final', ...ended('no_action_needed', 'fault_gone', situation.message) }))
     case 'stopped':
       return { effect: 'none', because: 'final', ...refusals.stopped }
   }

@@ -5,6 +5,7 @@ import type { WarrantSigner } from '../adapters/signing.ts'
 import type { Sha256 } from '../domain/digest.ts'
 import type { ConcurrencyRule, LimitRule } from '../domain/limits.ts'
 import type { Mode } from '../domain/remediation.ts'
+import type { LostRun } from '../domain/settlement.ts'
 import type { VerifySignature } from '../domain/warrant.ts'
 import type { Timing } from './results.ts'
 
@@ -21,6 +22,8 @@ export type DecisionDeps = Recorded & {
   sha256: Sha256
   freshId(): string
   freshNonce(): string
+  /** What Temporal itself says of a remediation's run. */
+  runOf(id: string): Promise<LostRun | 'running'>
   settings: {
     /** The strictest of the global mode and the namespace's own. */
     modeOf(namespace: string): Mode

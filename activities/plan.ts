@@ -13,7 +13,7 @@ import type { DecisionSteps, Planned } from './results.ts'
 
 /** Pins every value from what is there now, and keeps the plan under its digest. */
 export const plan =
-  ({ db, store, clusters, sha256 }: DecisionDeps, looks: FirstLooks): DecisionSteps['plan'] =>
+  ({ db, store, clusters, sha256, settings }: DecisionDeps, looks: FirstLooks): DecisionSteps['plan'] =>
   async ({ id, expected }) => {
     const request = await loadRequest({ db, store }, id)
     const { action, target, parameters, fault, phase } = request
@@ -36,7 +36,9 @@ export const plan =
     }
     const digest = planDigest(planned, sha256)
     if (expected && digest !== expected) return overtakenOrBlocked(expected, 'the target was changed since the plan was approved')
-    const row = { id, plan: planned, digest, baseline: observation.health, labels: observation.labels, observedAt: new Date().toISOString() }
+    const { settleMs, verifyTimeoutMs: timeoutMs } = settings.timing
+    const { health: baseline, labels } = observation
+    const row = { id, plan: planned, digest, baseline, labels, observedAt: new Date().toISOString(), watch: { settleMs, timeoutMs } }
     const result: Planned = { planned: true, digest, undo: planned.undo !== null, summary: describe(planned) }
     return endingWith((step) => store.savePlan(db, row, step), () => result)
   }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Settled } from '../domain/health.ts'
 import type { Health, Plan } from '../domain/plan.ts'
+import type { WatchTimes } from '../adapters/postgres/plans.ts'
 import type { VerificationRow } from '../adapters/postgres/verifications.ts'
 import type { ExecutionDeps } from './deps.ts'
 import { lookEveryMs, verify } from './verify.ts'
@@ -21,16 +22,16 @@ const complete: Settled = { health: wanted, rollout: 'complete', podGone: null }
 const progressing: Settled = { health: { ...wanted, available: 3, ready: 3 }, rollout: 'progressing', podGone: null }
 
 const startMs = 1_000_000
-type Told = { settleMs: number; timeoutMs?: number; begunMs?: number; earlyMs?: number; state(sinceMs: number): Settled }
+type Told = { settleMs: number; timeoutMs?: number; askedMs?: number; watch?: WatchTimes | null; begunMs?: number; earlyMs?: number; state(sinceMs: number): Settled }
 
 /** Runs a verification on a clock of its own; times are counted from the start. */
-async function watched({ settleMs, timeoutMs = 60_000, begunMs = 0, earlyMs = 0, state }: Told) {
+async function watched({ settleMs, timeoutMs = 60_000, askedMs = startMs, watch = null, begunMs = 0, earlyMs = 0, state }: Told) {
   let clockMs = startMs + begunMs
   const looks: number[] = []
   const rows: VerificationRow[] = []
   const deps = {
     db: {},
-    store: { beginVerifying: async () => ({ plan, baseline }), saveVerification: async (_db: unknown, row: VerificationRow) => void rows.push(row) },
+    store: { beginVerifying: async () => ({ plan, baseline, watch, sentAtMs: startMs }), saveVerification: async (_db: unknown, row: VerificationRow) => void rows.push(row) },
     cluster: {
       async health() {
         looks.push(clockMs - startMs)
@@ -40,7 +41,7 @@ async function watched({ settleMs, timeoutMs = 60_000, begunMs = 0, earlyMs = 0,
     sleep: async (ms: number) => void (clockMs += ms - (ms > earlyMs ? earlyMs : 0)),
     nowMs: () => clockMs,
   } as unknown as ExecutionDeps
-  const { verdict } = await verify(deps)({ id, cluster: 'main', digest: 'd', startMs, settleMs, timeoutMs })
+  const { verdict } = await verify(deps)({ id, cluster: 'main', digest: 'd', startMs: askedMs, settleMs, timeoutMs })
   expect(rows.map((row) => row.verdict)).toEqual([verdict])
   return { verdict, looks, tookMs: clockMs - startMs }
 }
@@ -91,4 +92,10 @@ test('the last look comes when the time is over, not an interval later', async (
   const { verdict, looks } = await watched({ settleMs: 10_000, timeoutMs: 21_000, state: () => progressing })
   expect(verdict).toBe('same')
   expect(looks.slice(-2)).toEqual([20_000, 21_005])
+})
+
+test('a task that asks for less than was committed with the plan, or for a start before the change, is watched as committed', async () => {
+  const forged = { settleMs: 0, timeoutMs: 0, askedMs: 0, watch: { settleMs: 2_000, timeoutMs: 10_000 } }
+  const { verdict, looks } = await watched({ ...forged, state: (sinceMs) => (sinceMs < 700 ? { ...complete, health: { ...wanted, failing: 5, available: 0 } } : complete) })
+  expect([verdict, looks]).toEqual(['better', [500, 1_000, 1_500, 2_000, 2_505]])
 })

@@ -1,3 +1,4 @@
+import type { WatchTimes } from '../adapters/postgres/plans.ts'
 import { actionRules } from '../domain/actions/index.ts'
 import type { Judgement, Sample } from '../domain/verdict.ts'
 import { Failure } from '../domain/failure.ts'
@@ -17,15 +18,18 @@ export function lookEveryMs(settleMs: number): number {
 }
 
 type Input = Parameters<ExecutionSteps['verify']>[0]
+type Times = Pick<Input, 'startMs' | 'settleMs' | 'timeoutMs'>
 
 /** Watches the workload like `rollout status`, then through the settle time, until it can be judged. */
 export const verify =
   ({ db, store, cluster, sleep, nowMs }: ExecutionDeps): ExecutionSteps['verify'] =>
-  async (input) => {
-    const { id, digest, startMs, settleMs, timeoutMs } = input
+  async (asked) => {
+    const { id, digest } = asked
     const stored = await store.beginVerifying(db, id, digest)
-    if (!stored) throw new Failure('missing', 'plan_missing', `remediation \`${id}\` has no plan \`${digest}\``)
+    if (!stored) throw new Failure('missing', 'act_missing', `no change by plan \`${digest}\` of remediation \`${id}\` is on record`)
     const { plan, baseline } = stored
+    const input = watchOf(asked, stored)
+    const { startMs, settleMs, timeoutMs } = input
 
     const samples: Sample[] = []
     await sleep(untilFirstLookMs(input, nowMs()))
@@ -43,14 +47,21 @@ export const verify =
     }
   }
 
+/** A task may ask for longer, never for less than was committed with the plan, nor for a look at what was before the change. */
+const watchOf = (asked: Input, { watch, sentAtMs }: { watch: WatchTimes | null; sentAtMs: number }) => ({
+  startMs: Math.max(asked.startMs, sentAtMs),
+  settleMs: Math.max(asked.settleMs, watch?.settleMs ?? 0),
+  timeoutMs: Math.max(asked.timeoutMs, watch?.timeoutMs ?? 0),
+})
+
 /** Right after the write nothing can have settled. Whoever takes over from a lost worker has waited long enough. */
-function untilFirstLookMs({ startMs, settleMs }: Input, nowMs: number): number {
+function untilFirstLookMs({ startMs, settleMs }: Times, nowMs: number): number {
   const everyMs = lookEveryMs(settleMs)
   return Math.min(Math.max(startMs + everyMs - nowMs, 0), everyMs)
 }
 
 /** Just when a settle time, or the time for all of it, is over, if that comes first: nobody waits longer than is needed. */
-function untilNextLookMs({ startMs, settleMs, timeoutMs }: Input, { dueMs }: Judgement, nowMs: number): number {
+function untilNextLookMs({ startMs, settleMs, timeoutMs }: Times, { dueMs }: Judgement, nowMs: number): number {
   const everyMs = lookEveryMs(settleMs)
   const leftMs = Math.max(Math.min(dueMs ?? Infinity, startMs + timeoutMs) - nowMs, 0)
   return leftMs <= everyMs ? leftMs + timerSlackMs : everyMs

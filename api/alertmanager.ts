@@ -9,6 +9,9 @@ const labels = z.record(z.string().min(1).max(256), z.string().max(4096))
 /** Of any length: at most the first words are used, and a long one must not cost anybody an alert. */
 const texts = z.record(z.string(), z.string())
 
+/** Of an alert. More are no alert of Prometheus', and each costs time to read. */
+const mostNames = 500
+
 /** Part of a key in PostgreSQL, which knows neither a year 0 nor ISO years of more than four digits. */
 const start = shape.instant.refine(inStorableYear, 'must be a time in the years 1 to 9999')
 
@@ -52,7 +55,12 @@ function describedAlert(): Record<string, unknown> {
 /** What was found wrong, and which alert it was as far as it said so. */
 export type Unreadable = { fingerprint: string | undefined; unreadable: string }
 
+const crowdedIn = (given: unknown): string | undefined =>
+  ['labels', 'annotations'].find((field) => Object.keys((given as Record<string, object | undefined> | null)?.[field] ?? {}).length > mostNames)
+
 export function readAlert(given: unknown): Alert | Unreadable {
+  const crowded = crowdedIn(given)
+  if (crowded) return { fingerprint: undefined, unreadable: `\`${crowded}\`: more than ${mostNames} names` }
   const { success, data, error } = alert.safeParse(given)
   if (success) return data
   const [first, ...more] = fieldErrors(error.issues, given)

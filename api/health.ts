@@ -15,7 +15,7 @@ const healthReply = z.strictObject({
   version: z.string(),
   database: part,
   temporal: part,
-  /** Whether workers ask for work; one that was killed is missed after 70 s at the latest. */
+  /** Whether workers ask for work; one that was killed is missed after two minutes at the latest. */
   decision: part,
   execution: part,
   policy: part,

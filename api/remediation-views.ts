@@ -42,7 +42,7 @@ const planCommon = { target: pinnedTarget, workload }
 const plan = z.discriminatedUnion('action', [
   z.strictObject({ ...planCommon, action: z.literal('restart_pod'), podReady: z.boolean(), undo: z.null() }),
   z.strictObject({ ...planCommon, action: z.literal('scale_deployment'), replicas: change, templateHash: z.string(), undo: z.strictObject({ replicas: change }) }),
-  z.strictObject({ ...planCommon, action: z.literal('rollback_deployment'), replicas: z.int(), revision: revisions, undo: z.strictObject({ revision: revisions }) }),
+  z.strictObject({ ...planCommon, action: z.literal('rollback_deployment'), replicas: z.int(), revision: revisions, complete: z.boolean().optional(), undo: z.strictObject({ revision: revisions }) }),
 ]) satisfies z.ZodType<Plan>
 
 const preflight = z.strictObject({

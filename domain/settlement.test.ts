@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { endingOfLostRun, isEndingOfLostRun, type KnownIntent } from './settlement.ts'
+import { endingOfLostRun, type KnownIntent } from './settlement.ts'
 
 const known = (result: KnownIntent['result'], attempts = 1): KnownIntent => ({ attempts, result })
 
@@ -16,18 +16,4 @@ test.each([
   ['an undo that was fenced', 'failed', known('presumed'), known('fenced'), 'needs_human', 'unverified'],
 ] as const)('a lost run with %s ends by its effects', (_name, lost, act, undo, outcome, reason) => {
   expect(endingOfLostRun(lost, act, undo)).toMatchObject({ outcome, reason })
-})
-
-test.each([
-  ['healed', 'verified', known('applied'), undefined],
-  ['declined', 'rejected', undefined, undefined],
-  ['blocked', 'run_lost', known('applied'), undefined],
-  ['undone', 'undone_before_loss', known('applied'), undefined],
-] as const)('no lost run ends `%s` (%s) against its intents', (outcome, reason, act, undo) => {
-  expect(isEndingOfLostRun({ outcome, reason, message: '', verdict: null }, act, undo)).toBe(false)
-})
-
-test('what a lost run is judged to be is an ending of a lost run', () => {
-  expect(isEndingOfLostRun(endingOfLostRun('terminated', undefined, undefined), undefined, undefined)).toBe(true)
-  expect(isEndingOfLostRun({ outcome: 'needs_human', reason: 'unexpected_failure', message: '', verdict: null }, known('applied'), undefined)).toBe(true)
 })

@@ -27,9 +27,5 @@ export function endingOfLostRun(lost: LostRun, act: KnownIntent | undefined, und
   return end('blocked', 'run_lost', 'nothing was changed')
 }
 
-/** Whether a run that was lost somehow can have ended like this. A person may always be asked to look. */
-export const isEndingOfLostRun = ({ outcome, reason }: Ending, act: KnownIntent | undefined, undo: KnownIntent | undefined): boolean =>
-  outcome === 'needs_human' || lostRuns.map((lost) => endingOfLostRun(lost, act, undo)).some((ending) => ending.outcome === outcome && ending.reason === reason)
-
 const isOpen = (intent: KnownIntent | undefined): boolean => intent !== undefined && intent.result === null && intent.attempts > 0
 const hasEffect = (intent: KnownIntent | undefined): boolean => intent?.result === 'applied' || intent?.result === 'presumed'

@@ -11,8 +11,8 @@ const { TASK_QUEUE_TYPE_WORKFLOW, TASK_QUEUE_TYPE_ACTIVITY } = protos.temporal.a
 const checkTimeoutMs = 1_500
 /** Health is public and asked often; Temporal is not asked each time. */
 const rememberedMs = 2_000
-/** An idle worker asks anew once a minute, when its long poll ends: one that did not is gone. */
-const pollCountsForMs = 70_000
+/** An idle worker asks anew once a minute, when its long poll ends. As much again is for clocks that differ from Temporal's. */
+const pollCountsForMs = 120_000
 
 type Asked = { at: number; answer: Promise<TemporalHealth> }
 

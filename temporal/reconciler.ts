@@ -40,7 +40,8 @@ export function startReconciler({ client, unsettled, overdue, closeOverdue, onLo
   return startLoop(round, { everyMs, onFailure })
 }
 
-async function whatHappened(client: Client, id: string): Promise<SettleInput['lost'] | 'running'> {
+/** What Temporal knows of a remediation's run, asked by its workflow id. */
+export async function whatHappened(client: Client, id: string): Promise<SettleInput['lost'] | 'running'> {
   try {
     const { status } = await client.workflow.getHandle(id).describe()
     if (status.name === 'RUNNING' || status.name === 'PAUSED') return 'running'

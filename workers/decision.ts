@@ -18,7 +18,7 @@ import { strictestMode, type Ending } from '../domain/remediation.ts'
 import { lazyClient } from '../temporal/client.ts'
 import { decideQueue } from '../temporal/names.ts'
 import { startLoop } from '../temporal/loop.ts'
-import { startReconciler } from '../temporal/reconciler.ts'
+import { startReconciler, whatHappened } from '../temporal/reconciler.ts'
 import { startRelay, type Outbox } from '../temporal/relay.ts'
 import { concurrencyRules, limitRules } from './limits.ts'
 import { policyMetrics } from './policy-metrics.ts'
@@ -43,8 +43,8 @@ await runWorkerProcess(settings, async ({ log, registry }, temporal) => {
     onChange: ({ snapshot, error }) => (error ? log.error({ error }, 'policies not taken') : log.info({ snapshot: snapshot.hash }, 'policies taken')),
   })
   policyMetrics(registry, policies)
-  const deps = decisionDeps(config, { db, store, policies })
   const client = lazyClient({ address: config.TEMPORAL_ADDRESS })
+  const deps = decisionDeps(config, { db, store, policies, runOf: (id) => whatHappened(client, id) })
   const onFailure = (failure: unknown) => log.warn({ err: failure }, 'a round failed; it is tried again')
 
   const relay = startRelay({ client, outbox: outboxOf(db), inFlightLimit: config.AEGIS_IN_FLIGHT_LIMIT, everyMs: relayEveryMs, onFailure })
@@ -108,7 +108,7 @@ async function closeOverdue(db: Knex, id: string): Promise<void> {
   await store.closeRemediation(db, { id, ending, source: 'reconciler', runId: null, firstRunId: null, newId: freshId })
 }
 
-function decisionDeps(config: DecisionConfig, given: Pick<DecisionDeps, 'db' | 'store' | 'policies'>): DecisionDeps {
+function decisionDeps(config: DecisionConfig, given: Pick<DecisionDeps, 'db' | 'store' | 'policies' | 'runOf'>): DecisionDeps {
   const readers = new Map(
     config.AEGIS_CLUSTERS.map(({ name, kubeconfig }) => {
       const connection = connectCluster({ name, kubeconfig, userAgent: `aegis-decision/${version}`, timeoutMs: 10_000 })

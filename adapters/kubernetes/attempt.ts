@@ -1,10 +1,12 @@
 import type { V1Deployment, V1Pod, V1ReplicaSet } from '@kubernetes/client-node'
 import type { AttemptRead, DeploymentRead, PodRead } from '../../domain/actions/situation.ts'
 import { Failure } from '../../domain/failure.ts'
+import { rolloutState } from '../../domain/health.ts'
 import type { Plan, RevisionPin, RollbackDeploymentPlan } from '../../domain/plan.ts'
 import { parseStamps, stampAnnotation } from '../../domain/stamp.ts'
 import { get, pathOf } from './api.ts'
 import type { Connection } from './connection.ts'
+import { deploymentCounts, isReady } from './health.ts'
 import { isControlledBy } from './owners.ts'
 import { plainTemplate, templateHash, type Template } from './template.ts'
 
@@ -26,9 +28,16 @@ async function readPod(connection: Connection, { target }: Plan): Promise<Attemp
   return podRead(pod)
 }
 
-export const podRead = ({ metadata }: V1Pod): PodRead => ({ exists: true, kind: 'Pod', ...identityOf(metadata), terminating: Boolean(metadata?.deletionTimestamp) })
+export const podRead = (pod: V1Pod): PodRead => ({
+  exists: true,
+  kind: 'Pod',
+  ...identityOf(pod.metadata),
+  terminating: Boolean(pod.metadata?.deletionTimestamp),
+  ready: isReady(pod),
+})
 
-export function deploymentRead({ metadata, spec }: V1Deployment): DeploymentRead {
+export function deploymentRead(deployment: V1Deployment): DeploymentRead {
+  const { metadata, spec } = deployment
   return {
     exists: true,
     kind: 'Deployment',
@@ -38,6 +47,7 @@ export function deploymentRead({ metadata, spec }: V1Deployment): DeploymentRead
     paused: spec?.paused === true,
     templateHash: templateHash(plainTemplate(spec?.template)),
     annotated: metadata?.annotations !== undefined && metadata.annotations !== null,
+    complete: rolloutState(deploymentCounts(deployment)) === 'complete',
   }
 }
 

@@ -149,7 +149,7 @@ function isFailing(pod: PodFacts, nowMs: number, deadlineMs: number): boolean {
   return trouble.is !== 'never_ready' || nowMs - trouble.sinceMs > deadlineMs
 }
 
-function deploymentCounts({ metadata, spec, status }: V1Deployment): RolloutCounts {
+export function deploymentCounts({ metadata, spec, status }: V1Deployment): RolloutCounts {
   const progressing = status?.conditions?.find(({ type }) => type === 'Progressing')
   return {
     ...generations(metadata, status),

@@ -43,6 +43,7 @@ describe('the default policies', () => {
     ['in a namespace ending in prod', request('rollback_deployment', 'k8s:a/shop-prod/deployment/web'), 'ask'],
     ['labelled as production', request('pod:restart', 'k8s:a/shop/pod/x', { context: { severity: 'high', labels: { environment: 'production' } } }), 'ask'],
     ['in a namespace labelled as production', request('pod:restart', 'k8s:a/shop/pod/x', { context: { severity: 'high', namespaceLabels: { environment: 'prod' } } }), 'ask'],
+    ['in a namespace whose labels could not be read', request('pod:restart', 'k8s:a/shop/pod/x', { context: { severity: 'high', unread: ['namespaceLabels'] } }), 'ask'],
     ['labelled as staging', request('pod:restart', 'k8s:a/shop/pod/x', { context: { severity: 'high', labels: { environment: 'staging' } } }), 'act'],
     ['in kube-system', request('restart_pod', 'k8s:a/kube-system/pod/x'), 'deny'],
     ['in Aegis’ own namespace', request('restart_pod', 'k8s:a/aegis-system/pod/x'), 'deny'],

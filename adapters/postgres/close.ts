@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import type { Proceed } from '../../domain/policy/mode.ts'
 import type { Ending, Principal, Verdict } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
 import { turnHandoffsIntoRequests } from './handoffs.ts'
@@ -40,7 +41,7 @@ export const closeRemediation = guarded((db: Knex, closing: Closing): Promise<{ 
 const isForeign = ({ first_run_id: bound }: RequestRow, { firstRunId }: Closing): boolean =>
   firstRunId !== null && bound !== null && bound !== firstRunId
 
-type Effects = { acted: boolean; undone: boolean; verdict: Verdict | null }
+type Effects = { acted: boolean; undone: boolean; verdict: Verdict | null; rejected: boolean; proceed: Proceed | null }
 type End = Effects & {
   standing: Ending | null
   /** A call may have been sent whose outcome is not known. */
@@ -65,7 +66,9 @@ const endSql = `
   from (
     select coalesce(bool_or(${unresolved}), false) as "mayLand", coalesce(bool_or(phase = 'act' and ${landed}), false) as acted,
       coalesce(bool_or(phase = 'undo' and ${landed}), false) as undone,
-      (select verdict from ledger.verification where id = :id order by ordinal desc limit 1) as verdict
+      (select verdict from ledger.verification where id = :id order by ordinal desc limit 1) as verdict,
+      exists (select from ledger.answer where id = :id and kind = 'reject') as rejected,
+      (select proceed from ledger.decision where id = :id order by ordinal desc limit 1) as proceed
     from ledger.intent where id = :id
   ) i`
 
@@ -75,17 +78,24 @@ const endSql = `
  * bear out is left to a person.
  */
 function borneOut(wanted: Ending, effects: Effects): Ending {
-  if (isBorneOut(wanted, effects)) return wanted
+  // The verdict is the row's; a watching that failed has none, and is unknown.
+  const verdict = effects.verdict ?? (wanted.verdict === null ? null : 'unknown')
+  if (isBorneOut(wanted, effects)) return { ...wanted, verdict }
   const message = `${inTheCluster(effects)}; without that it would have ended ${wanted.outcome} (${wanted.reason})`
-  return { outcome: 'needs_human', reason: 'unverified', message, verdict: wanted.verdict }
+  return { outcome: 'needs_human', reason: 'unverified', message, verdict }
 }
 
-function isBorneOut({ outcome, reason }: Ending, { acted, undone, verdict }: Effects): boolean {
+function isBorneOut({ outcome, reason }: Ending, { acted, undone, verdict, rejected, proceed }: Effects): boolean {
   if (outcome === 'needs_human') return true
+  if (outcome === 'declined' && !rejected) return false
+  if (outcome in proceedOf && proceed !== proceedOf[outcome as keyof typeof proceedOf]) return false
   if (outcome === 'healed') return acted && !undone && verdict === 'better'
   if (outcome === 'undone') return undone
   return !acted || (reason === 'cancelled_during_verify' && !undone)
 }
+
+/** What the newest decision said where policy or mode ended it. */
+const proceedOf = { denied: 'deny', observed: 'observe', suggested: 'suggest' } as const
 
 function inTheCluster({ acted, undone, verdict }: Effects): string {
   if (undone) return 'its change was taken back'

@@ -8,8 +8,11 @@ import { first, iso } from './sql.ts'
 import type { StepOf } from './steps.ts'
 import { write } from './write.ts'
 
-export type PlanRow = { id: string; plan: Plan; digest: string; baseline: Health; labels: ObservedLabels; observedAt: string }
-export type StoredPlan = Omit<PlanRow, 'id'>
+/** How long its effect is watched: committed with the plan, so that no message shortens it. */
+export type WatchTimes = { settleMs: number; timeoutMs: number }
+
+export type PlanRow = { id: string; plan: Plan; digest: string; baseline: Health; labels: ObservedLabels; observedAt: string; watch: WatchTimes }
+export type StoredPlan = Omit<PlanRow, 'id' | 'watch'>
 export type PreflightRow = { id: string; digest: string; card: PreflightCard; refusal: Refusal | null }
 export type StoredPreflight = Omit<PreflightRow, 'id'> & { at: string }
 
@@ -17,19 +20,20 @@ export type StoredPreflight = Omit<PreflightRow, 'id'> & { at: string }
  * Kept once per digest. A plan that comes out the same again brings its newer baseline, for policy and
  * verdict go by the health just before acting; once an intent is recorded the baseline stands.
  */
-export const savePlan = guarded(async (db: Knex, { id, plan, digest, baseline, labels, observedAt }: PlanRow, step?: StepOf<void>): Promise<void> => {
+export const savePlan = guarded(async (db: Knex, { id, plan, digest, baseline, labels, observedAt, watch }: PlanRow, step?: StepOf<void>): Promise<void> => {
   await write(db, {
     changes: `
       new as (
-        insert into ledger.plan (id, digest, plan, baseline, labels, observed_at) values (:id, :digest, :plan, :baseline, :labels, :observedAt)
+        insert into ledger.plan (id, digest, plan, baseline, labels, observed_at, watch)
+        values (:id, :digest, :plan, :baseline, :labels, :observedAt, :watch)
         on conflict do nothing returning id
       ), newer as (
         update ledger.plan p set baseline = :baseline, labels = :labels, observed_at = :observedAt
         where p.id = :id and p.digest = :digest and not exists (select from new) and not exists (select from ledger.intent i where i.id = p.id)
       )`,
     of: 'new',
-    parameters: { id, digest, plan: canonicalJson(plan), baseline: JSON.stringify(baseline), labels: JSON.stringify(labels), observedAt },
-    entry: { stream: id, stepKey: `plan/${digest}`, kind: 'planned', actor: systemActor, body: { digest, plan, baseline, labels, observedAt } },
+    parameters: { id, digest, plan: canonicalJson(plan), baseline: JSON.stringify(baseline), labels: JSON.stringify(labels), observedAt, watch: JSON.stringify(watch) },
+    entry: { stream: id, stepKey: `plan/${digest}`, kind: 'planned', actor: systemActor, body: { digest, plan, baseline, labels, observedAt, watch } },
     step: step?.(),
   })
 })
@@ -47,19 +51,28 @@ export const loadPlan = guarded(async (db: Knex, id: string, digest: string): Pr
   return row && toStoredPlan(row)
 })
 
-/** Reads the plan, and says that its effect is being verified. */
-export const beginVerifying = guarded(async (db: Knex, id: string, digest: string): Promise<StoredPlan | undefined> => {
-  const row = await first<StoredPlanRow>(
+export type Verifying = StoredPlan & {
+  /** Null for a plan that was made before these were kept with it. */
+  watch: WatchTimes | null
+  /** Epoch milliseconds at which the change was sent for the last time. */
+  sentAtMs: number
+}
+
+/** Reads the plan whose act is proven, and says that its effect is being verified; undefined: there is no such act. */
+export const beginVerifying = guarded(async (db: Knex, id: string, digest: string): Promise<Verifying | undefined> => {
+  const row = await first<StoredPlanRow & { watch: WatchTimes | null; sent_at: Date }>(
     db,
     `with stored as (
-       select ${planColumns} from ledger.plan p where p.id = :id and p.digest = :digest
+       select ${planColumns}, p.watch, i.sent_at from ledger.plan p
+       join ledger.intent i on i.id = p.id and i.plan_digest = p.digest and i.phase = 'act' and i.result in ('applied', 'presumed')
+       where p.id = :id and p.digest = :digest
      ), standing as (
        update ledger.request set phase = :phase where id = :id and phase not in ('closed', :phase) and exists (select from stored)
      )
      select * from stored`,
     { id, digest, phase: 'verifying' },
   )
-  return row && toStoredPlan(row)
+  return row && { ...toStoredPlan(row), watch: row.watch, sentAtMs: row.sent_at.getTime() }
 })
 
 export const toStoredPlan = ({ digest, plan, baseline, labels, observed_at: observedAt }: StoredPlanRow): StoredPlan => ({

@@ -10,8 +10,8 @@ export type Signal = IncidentKey & { labelsDigest: string }
 
 /** Endings that more time may cure, while the alert fires on. */
 const retryableOutcomes: readonly Outcome[] = ['frozen', 'limited', 'blocked', 'unanswered']
-/** Of other endings: a cooldown that was not over, and a fault that API objects did not show yet. */
-const retryableReasons = ['obligation_unmet', 'fault_gone']
+/** Of other endings: a cooldown that was not over, a fault that did not show yet or not on this pod, and an alert that had stopped and fires again. */
+const retryableReasons = ['obligation_unmet', 'fault_gone', 'pod_ready', 'alert_resolved']
 
 /** 1, 2, 4, … minutes, at most an hour, at most this many tries. */
 const attemptLimit = 100

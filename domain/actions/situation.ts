@@ -7,7 +7,7 @@ export type AbsentRead = { exists: false }
 
 type Present = { exists: true; uid: string; resourceVersion: string; stamps: Stamp[] }
 
-export type PodRead = Present & { kind: 'Pod'; terminating: boolean }
+export type PodRead = Present & { kind: 'Pod'; terminating: boolean; ready: boolean }
 
 export type DeploymentRead = Present & {
   kind: 'Deployment'
@@ -17,6 +17,8 @@ export type DeploymentRead = Present & {
   templateHash: string
   /** It has annotations at all. */
   annotated: boolean
+  /** Every pod is of the newest revision and available. */
+  complete: boolean
 }
 
 /** What a read means for a plan and phase. */
@@ -27,3 +29,4 @@ export type Situation =
   | { is: 'gone' } // pod: its UID is gone or terminating
   | { is: 'wanted' } // the wanted state without our stamp; for an undo it still needs the stamp: `fence` with mark `undone`
   | { is: 'changed'; message: string } // someone else changed it; theirs stands
+  | { is: 'recovered'; message: string } // what was wrong when it was judged is so no more

@@ -17,10 +17,10 @@ const factsOf = (plan: Plan, podReady = false, ready = 3) =>
 
 test('a resource is spelled with its kind in lower case', () => expect(resourceOf(target)).toBe('k8s:a/shop/deployment/web'))
 
-test('a fault nobody named is the word none, labels nobody read are absent', () => {
+test('a fault nobody named is the word none, labels nobody may read are named and absent', () => {
   const { context, action } = policyInput({ request, plan: scale(4, 6), health, podReady: false, history: {}, approvals: [], now: 1, tzdata: 't' })
   expect(action).toBe('deployment:scale')
-  expect(context).toEqual({ severity: 'high', door: 'alert', fault: 'none', cluster: 'a', namespace: 'shop', workload: { kind: 'deployment', name: 'web' }, attempt: 1 })
+  expect(context).toEqual({ severity: 'high', door: 'alert', fault: 'none', cluster: 'a', namespace: 'shop', unread: ['namespaceLabels'], workload: { kind: 'deployment', name: 'web' }, attempt: 1 })
 })
 
 test.each<[string, ReturnType<typeof factsOf>, object]>([

@@ -82,7 +82,7 @@ export function policyInput(facts: RemediationFacts): PolicyInput {
       workload: { kind: plan.workload.kind.toLowerCase(), name: plan.workload.name },
       attempt: request.attempt,
       ...(labels ? { labels } : {}),
-      ...(namespaceLabels ? { namespaceLabels } : {}),
+      ...(namespaceLabels ? { namespaceLabels } : { unread: ['namespaceLabels'] }),
     },
     request: requestFacts(plan, health, facts.podReady),
     target: { ...health },

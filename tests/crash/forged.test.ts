@@ -129,15 +129,35 @@ describe('a forged task', () => {
     expect(faulty.judge.effectsOf(journey.id, subject.namespace)).toHaveLength(1)
   }, limitMs)
 
-  test.each(['reconciler', 'workflow'])('to close what is open, as the %s and bound to nothing, is refused (guard: rows of a lost run)', async (source) => {
+  test.each(['reconciler', 'workflow'])('to close what is at work, as the %s and bound to nothing, is refused (guard: a run that is alive)', async (source) => {
     const { subject, id } = await waitingForPeople()
-    for (const outcome of ['healed', 'declined']) {
-      const ending = { outcome, reason: 'forged', message: 'all is well', verdict: 'better' }
+    const lies = [['healed', 'verified'], ['declined', 'rejected'], ['cancelled', 'terminated'], ['blocked', 'run_lost'], ['needs_human', 'unverified']] as const
+    for (const [outcome, reason] of lies) {
+      const ending = { outcome, reason, message: 'all is well', verdict: 'better' }
       expect((await forge(decideQueue, 'close', { id, cluster: 'main', ending, runId: randomUUID(), firstRunId: null, source })).failure).toBeDefined()
     }
+    expect(JSON.stringify(await forge(decideQueue, 'judgeLost', { id, cluster: 'main', lost: 'terminated' }))).toContain('run_alive')
     expect(await faulty.judge.terminals(id)).toEqual([])
     await faulty.operator.must('POST', `/api/v1/remediations/${id}/cancel`, { comment: 'enough' })
     expect(await faulty.judge.closed(id)).toMatchObject({ outcome: 'cancelled' })
+    await untouched(subject)
+  }, limitMs)
+
+  test.each([['declined', 'rejected'], ['denied', 'explicit_deny'], ['observed', 'mode_observe'], ['healed', 'verified']])('to close as %s, under the name of the bound run, goes to a person when no row says so (guard: rows of an ending)', async (outcome, reason) => {
+    const { id } = await waitingForPeople()
+    const [bound] = await faulty.judge.rows<{ first_run_id: string }>('select first_run_id from ledger.request where id = $1', [id])
+    expect(bound?.first_run_id).toBeTruthy()
+    const ending = { outcome, reason, message: 'rejected by bob', verdict: 'better' }
+    await forge(decideQueue, 'close', { id, cluster: 'main', ending, runId: randomUUID(), firstRunId: bound?.first_run_id, source: 'workflow' })
+    expect(await faulty.judge.terminals(id)).toMatchObject([{ outcome: 'needs_human', reason: 'unverified' }])
+  }, limitMs)
+
+  test('to verify a change that was not made says nothing (guard: act on record)', async () => {
+    const { subject, id, view } = await waitingForPeople()
+    const input = { id, cluster: 'main', digest: view.plan?.digest, startMs: 0, settleMs: 0, timeoutMs: 0 }
+    expect(JSON.stringify(await forge(executeMain, 'verify', input))).toContain('act_missing')
+    expect(await faulty.judge.rows('select verdict from ledger.verification where id = $1', [id])).toEqual([])
+    expect((await faulty.operator.show(id)).phase).toBe('awaiting_approval')
     await untouched(subject)
   }, limitMs)
 

@@ -4,7 +4,7 @@ import type { Act } from '../../sandbox/faults/traps.ts'
 import { startFaultyAegis, type FaultyAegis } from '../helpers/faulty-aegis.ts'
 import { eventually, kubeConfig } from '../helpers/stack.ts'
 import { administrator, broken, deploymentBody, endState, good, handsOn, name, replicas, subjectFor, type Subject } from '../helpers/subjects.ts'
-import { calls, type Journey } from './calls.ts'
+import { calls, stopAt, type Journey } from './calls.ts'
 import { begin, within } from './crash-points.ts'
 
 /** X7 and its neighbours: a target that is not, or no longer, what was judged. */
@@ -27,6 +27,43 @@ async function betweenLookAndCall(subject: Subject, meddle: Act<unknown>): Promi
 
 /** What the API server answered to the calls that were meant, in their order. */
 const answers = ({ namespace }: Journey) => faulty.judge.attempts(namespace).map(({ responseStatus }) => responseStatus?.code)
+
+describe('what was wrong is so no more when the attempt looks (guard: recovered)', () => {
+  /** Holds the attempt before its look until `recovered`. */
+  async function recoveredMeanwhile(subject: Subject, recovered: () => Promise<unknown>): Promise<Journey> {
+    const journey = await begin(faulty, subject)
+    const stop = stopAt(faulty, journey, { call: 'kubernetes read', phase: 'before_send' })
+    journey.go()
+    await within(limitMs, 'the attempt looks', stop.reached)
+    await recovered()
+    stop.letGo('pass')
+    return journey
+  }
+
+  test('a pod that has become ready is not evicted', async () => {
+    const { namespace, request } = await subjectFor(faulty.cluster, 'scale_deployment', { image: 'registry.example/checkout:1-fragile' })
+    const hands = handsOn(faulty.cluster, namespace)
+    await hands.spoil()
+    const [pod] = await hands.pods()
+    const subject: Subject = { action: 'restart_pod', namespace, request: { ...request, action: 'restart_pod', target: { ...request.target, kind: 'Pod', name: pod?.metadata?.name ?? '' }, parameters: {} } }
+    const journey = await recoveredMeanwhile(subject, () => hands.recover())
+    expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'no_action_needed', reason: 'fault_gone' })
+    expect(faulty.judge.attempts(namespace)).toEqual([])
+  }, limitMs)
+
+  test('a release that has come up is not rolled back', async () => {
+    const { namespace, request } = await subjectFor(faulty.cluster, 'scale_deployment')
+    const hands = handsOn(faulty.cluster, namespace)
+    await hands.release('registry.example/checkout:2-slow')
+    // The last of its pods is on its way: a call is held no longer than its own timeout.
+    await eventually('all of the release has begun', async () => (await hands.deployment()).status?.updatedReplicas === replicas)
+    const subject: Subject = { action: 'rollback_deployment', namespace, request: { ...request, action: 'rollback_deployment', parameters: {} } }
+    const journey = await recoveredMeanwhile(subject, () => hands.untilComplete())
+    expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'no_action_needed', reason: 'fault_gone' })
+    expect(faulty.judge.attempts(namespace)).toEqual([])
+    expect((await hands.deployment()).spec?.template.spec?.containers[0]?.image).toContain('2-slow')
+  }, limitMs)
+})
 
 describe('drift between the look and the call (guard: resourceVersion)', () => {
   test('someone else scaled it: theirs stands', async () => {

@@ -97,6 +97,11 @@ export function handsOn(cluster: TestCluster, namespace: string) {
         return fragile.length > 0 && fragile.every((pod) => isReady(pod, 'False'))
       })
     },
+    /** And all of them are again. */
+    async recover(): Promise<void> {
+      await Promise.all((await pods()).map(({ metadata }) => annotatePod(metadata?.name ?? '', { 'sandbox.aegis.dev/unready': null as never })))
+      await eventually('the pods are ready again', async () => (await pods()).every((pod) => isReady(pod, 'True')))
+    },
     /** One pod stops being ready for good. Returns its name. */
     async hang(): Promise<string> {
       const [pod] = await pods()

@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 import { connectDatabase, migrate } from '../../../adapters/postgres/connect.ts'
 import { saveDecision } from '../../../adapters/postgres/decisions.ts'
+import type { Proceed } from '../../../domain/policy/mode.ts'
 import { recordIntent } from '../../../adapters/postgres/intents.ts'
 import { savePlan } from '../../../adapters/postgres/plans.ts'
 import { acceptRequest, bindRun, setPhase, type RequestDraft } from '../../../adapters/postgres/requests.ts'
@@ -108,11 +109,18 @@ export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { 
   const { proceed = 'act', answerBy = null, input = { action: 'deployment:scale' }, ...draft } = over
   const id = await started(db, draft)
   const decisionId = randomUUID()
-  await savePlan(db.decision, { id, plan: planOf(), digest, baseline: health, labels: { workload: {}, namespace: null }, observedAt: new Date().toISOString() })
-  const decision = { effect: 'allow', code: 'allowed', snapshot: 'sha256:s', now: Date.now(), tzdata: '2025b' }
-  await saveDecision(db.decision, { decisionId, id, planDigest: digest, input, decision, proceed, answerBy })
+  await savePlan(db.decision, { id, plan: planOf(), digest, baseline: health, labels: { workload: {}, namespace: null }, observedAt: new Date().toISOString(), watch: { settleMs: 0, timeoutMs: 0 } })
+  await answered(db, { decisionId, id, input, proceed, answerBy })
   if (proceed === 'ask') await setPhase(db.decision, id, 'awaiting_approval')
   return { id, decisionId }
+}
+
+type Answered = { id: string; proceed: Proceed; decisionId?: string; input?: object; answerBy?: Date | null }
+
+/** Policy's answer, on record. */
+export const answered = (db: TestDatabase, { id, proceed, decisionId = randomUUID(), input = {}, answerBy = null }: Answered): Promise<void> => {
+  const decision = { effect: 'allow', code: 'allowed', snapshot: 'sha256:s', now: Date.now(), tzdata: '2025b' }
+  return saveDecision(db.decision, { decisionId, id, planDigest: digest, input, decision, proceed, answerBy })
 }
 
 export type Permitted = { id: string; phase: EffectPhase; planDigest: string; warrantId: string; claimToken: number }

@@ -77,7 +77,7 @@ describe('the connection is cut after the commit, and the caller asks again', ()
   test('an ending is written once, and is the one that was asked for', async () => {
     await role('decision')
     const id = await started(db)
-    const ending = { outcome: 'denied', reason: 'policy', message: 'm', verdict: null } as const
+    const ending = { outcome: 'blocked', reason: 'policy', message: 'm', verdict: null } as const
     const closing = { id, ending, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId } as const
     proxy.cutAfter('COMMIT')
     await expect(closeRemediation(shaky, closing)).rejects.toMatchObject(unavailable)

@@ -16,7 +16,7 @@ import {
 } from '../../../adapters/postgres/requests.ts'
 import { undeliveredAnswers } from '../../../adapters/postgres/answers.ts'
 import type { Outcome, Target } from '../../../domain/remediation.ts'
-import { alice, bob, draftOf, freshId, openDatabase, started, times, type TestDatabase } from './database.ts'
+import { answered, alice, bob, draftOf, freshId, openDatabase, started, times, type TestDatabase } from './database.ts'
 
 let db: TestDatabase
 beforeAll(async () => (db = await openDatabase()))
@@ -118,9 +118,10 @@ describe('alerts', () => {
     expect(await accept(fired)).toMatchObject({ accepted: 'new', request: { attempt: 3 } })
   })
 
-  test.each([['denied', 'obligation_unmet'], ['no_action_needed', 'fault_gone']] as const)('one that fires on after %s for %s is tried again: a cooldown ends, and a fault may show later', async (outcome, reason) => {
+  test.each([['denied', 'obligation_unmet'], ['no_action_needed', 'fault_gone'], ['no_action_needed', 'pod_ready'], ['no_action_needed', 'alert_resolved']] as const)('one that fires on after %s for %s is tried again: a cooldown ends, a fault may show later, an alert may fire again', async (outcome, reason) => {
     const fired = alert()
     const { request } = await accept(fired)
+    if (outcome === 'denied') await answered(db, { id: request.id, proceed: 'deny' })
     await closeRemediation(db.decision, { id: request.id, ending: { ...ending(outcome), reason }, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId })
     await backdateClose(request.id, 0.9)
     expect(await accept(fired)).toMatchObject({ accepted: 'known' })
