@@ -27,7 +27,7 @@ export const rollbackDeployment: ActionRules<RollbackDeploymentPlan> = {
       workload,
       replicas,
       revision: { from: pinFrom, to: pinTo },
-      complete: isComplete(observation),
+      complete: observation.complete,
       undo: { revision: { from: pinTo, to: pinFrom } },
     }
   },
@@ -67,9 +67,6 @@ function numbered(observation: DeploymentObservation, revision: number): Revisio
   const found = observation.revisions.find((each) => each.revision === revision)
   return found ?? blocked('revision_missing', `${nameIn(observation)} has no revision \`${revision}\`: it has ${known.join(', ') || 'none'}`)
 }
-
-const isComplete = ({ generation, observedGeneration, health: { desired, updated, available } }: DeploymentObservation): boolean =>
-  observedGeneration >= generation && updated >= desired && available >= updated
 
 const nameIn = ({ target }: DeploymentObservation): string => `deployment \`${target.namespace}/${target.name}\``
 const pinOf = ({ revision, replicaSet, replicaSetUid, templateHash }: RevisionFacts): RevisionPin => ({ revision, replicaSet, replicaSetUid, templateHash })

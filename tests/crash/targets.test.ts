@@ -56,7 +56,10 @@ describe('what was wrong is so no more when the attempt looks (guard: recovered)
     const hands = handsOn(faulty.cluster, namespace)
     await hands.release('registry.example/checkout:2-slow')
     // The last of its pods is on its way: a call is held no longer than its own timeout.
-    await eventually('all of the release has begun', async () => (await hands.deployment()).status?.updatedReplicas === replicas)
+    await eventually('all of the release has begun', async () => {
+      const { metadata, status } = await hands.deployment()
+      return status?.observedGeneration === metadata?.generation && status?.updatedReplicas === replicas
+    })
     const subject: Subject = { action: 'rollback_deployment', namespace, request: { ...request, action: 'rollback_deployment', parameters: {} } }
     const journey = await recoveredMeanwhile(subject, () => hands.untilComplete())
     expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'no_action_needed', reason: 'fault_gone' })
