@@ -8,6 +8,7 @@ import { healthRoutes } from './health.ts'
 import { keyRoutes } from './keys.ts'
 import { policyRoutes } from './policy.ts'
 import { remediationRoutes } from './remediations.ts'
+import { policyTestRoutes } from './policy-test.ts'
 import { simulateRoutes } from './simulate.ts'
 import { openApiDocument } from './openapi.ts'
 import { publicRoute, reply, type Route } from './route.ts'
@@ -22,6 +23,7 @@ export const routes: readonly Route[] = [
   ...auditRoutes,
   ...policyRoutes,
   ...simulateRoutes,
+  ...policyTestRoutes,
   ...keyRoutes,
   ...healthRoutes,
   publicRoute({

@@ -1,28 +1,17 @@
 import { z } from 'zod'
-import { compileDocuments, compileFiles, type DocumentProblem } from '../adapters/policies/files.ts'
 import { countDecisions, recordedDecisions, type HistorySpan } from '../adapters/postgres/decision-history.ts'
 import { Failure } from '../domain/failure.ts'
 import { parseDuration } from '../domain/policy/calendar.ts'
-import { pathText } from '../domain/policy/check.ts'
 import { proceeds } from '../domain/policy/mode.ts'
 import { simulation } from '../domain/policy/simulate.ts'
 import type { PolicySnapshot } from '../domain/policy/snapshot.ts'
-import { fieldProblem, type FieldError } from './problems.ts'
+import { candidateBodyLimitBytes, candidateSet, compiled } from './policy-candidate.ts'
 import { streamRoute, type ApiDeps, type Route } from './route.ts'
 import * as shape from './shapes.ts'
 
-/** Policies in full; a thousand of usual size. */
-const bodyLimitBytes = 2 * 1024 * 1024
-const mostPolicies = 10_000
 /** Past this the span is too long to be answered in one call. */
 const limitMs = 10 * 60_000
 const progressEveryMs = 200
-
-/** As documents, or as YAML files, which problems are then told of by file and line. */
-const candidateSet = z.union([
-  z.strictObject({ policies: z.array(z.record(z.string(), z.unknown())).max(mostPolicies) }),
-  z.strictObject({ files: z.array(z.strictObject({ name: z.string().min(1).max(255), text: z.string() })).max(1_000) }),
-])
 
 const simulateBody = z.strictObject({
   candidate: candidateSet,
@@ -73,7 +62,7 @@ const simulate = streamRoute({
   description: 'Each recorded decision is made again with the facts and the clock it had, under the policies in force and under the candidate. Nothing is started, recorded or changed. Answers with one JSON value a line: `progress` while it works, then the `report`.',
   tag: 'Policy',
   body: simulateBody,
-  bodyLimitBytes,
+  bodyLimitBytes: candidateBodyLimitBytes,
   line,
   handle: async ({ deps, body: { candidate, since } }) => {
     const snapshot = compiled(candidate)
@@ -82,21 +71,6 @@ const simulate = streamRoute({
     return replay(deps, snapshot, span, await countDecisions(deps.db, span))
   },
 })
-
-function compiled(candidate: z.output<typeof candidateSet>): PolicySnapshot {
-  if ('files' in candidate) {
-    const { snapshot, errors } = compileFiles(candidate.files)
-    if (snapshot) return snapshot
-    throw refused(errors.map((message) => ({ field: 'candidate.files', message })))
-  }
-  const { snapshot, problems } = compileDocuments(candidate.policies)
-  if (snapshot) return snapshot
-  throw refused(problems.map(fieldOf))
-}
-
-const refused = (errors: FieldError[]) => fieldProblem('policy_invalid', errors.slice(0, 20))
-
-const fieldOf = ({ document, path, message }: DocumentProblem) => ({ field: `candidate.policies[${document}]${path.length > 0 ? `.${pathText(path)}` : ''}`, message })
 
 const startOf = (since: string, now: Date): Date => {
   const back = /^\d+[smhd]$/.test(since) ? (parseDuration(since, Infinity) ?? 0) : undefined

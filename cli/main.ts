@@ -6,7 +6,7 @@ import { clientOf, connectionOf, Refused, Usage } from './connection.ts'
 import { keyCreate, keyList, keyRevoke } from './keys.ts'
 import { doctor, status } from './looking.ts'
 import { outputTo, printable, type Streams } from './output.ts'
-import { policyExplain, policySimulate } from './policy.ts'
+import { policyExplain, policySimulate, policyTest } from './policy.ts'
 import { list, remediate, show } from './remediations.ts'
 import { freeze, release, unfreeze } from './stopping.ts'
 
@@ -23,6 +23,7 @@ export const commands: Record<string, Command> = {
   release,
   'policy explain': policyExplain,
   'policy simulate': policySimulate,
+  'policy test': policyTest,
   'key create': keyCreate,
   'key list': keyList,
   'key revoke': keyRevoke,

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { text, type Command, type Context } from './command.ts'
+import { flag, text, type Command, type Context } from './command.ts'
 import { linesOf, Usage } from './connection.ts'
 import { table } from './output.ts'
 
@@ -146,3 +146,33 @@ const exampleLines = (which: string, { remediationId, action, resource, severity
 
 const remediationLine = (what: string, { count, ids }: Remediations): string[] =>
   count === 0 ? [] : [`remediations ${what}: ${count} (${ids.slice(0, 5).join(', ')}${count > 5 ? ', …' : ''})`]
+
+type TestResult = { name: string; ok: boolean; message: string; failures: string[] }
+type Leaf = { policy: string; path: string; wanted: string; unseen: (boolean | 'unknown')[] }
+type Tested = { passed: number; failed: number; results: TestResult[]; coverage: { policies: number; neverMatched: string[]; leaves: number; uncovered: Leaf[] } }
+
+export const policyTest: Command = {
+  usage: 'policy test <directory> [--covered]',
+  summary: 'runs the tests (*.test.yaml) that stand beside policies, and says what they leave untested',
+  arguments: [1, 1],
+  options: { covered: { type: 'boolean', describe: 'exit 1 unless every policy and every answer of every condition is tested' } },
+  run: async (context) => {
+    const [path = ''] = context.positionals
+    const { body } = await context.client<Tested>({ method: 'POST', path: '/api/v1/policy/test', body: { files: filesAt(path) } })
+    const { passed, failed, results, coverage } = body
+    const gaps = coverage.neverMatched.length + coverage.uncovered.length
+    context.output.result(body, [...results.flatMap(testLines), `${passed} passed, ${failed} failed`, ...coverageLines(coverage)])
+    return failed > 0 || results.length === 0 || (flag(context, 'covered') && gaps > 0) ? 1 : 0
+  },
+}
+
+const testLines = ({ name, ok, message, failures }: TestResult): string[] =>
+  ok ? [`ok    ${name}`] : [`FAIL  ${name}`, ...failures.map((failure) => `        ${failure}`), `        ${message}`]
+
+function coverageLines({ policies, neverMatched, leaves, uncovered }: Tested['coverage']): string[] {
+  return [
+    `${policies - neverMatched.length} of ${policies} policies matched in a test, ${leaves - uncovered.length} of ${leaves} conditions gave every answer`,
+    ...(neverMatched.length > 0 ? [`  never matched: ${neverMatched.join(', ')}`] : []),
+    ...uncovered.map(({ policy, path, wanted, unseen }) => `  never ${unseen.join(' or ')}: ${policy} ${path} (${wanted})`),
+  ]
+}

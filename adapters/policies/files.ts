@@ -19,9 +19,12 @@ const mostPolicies = 10_000
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
+/** Tests of policies stand beside them and are no policies. */
+export const isTestFile = (name: string): boolean => /\.test\.ya?ml$/.test(name)
+
 /** The policy files of a directory by name, not those of directories below it. Rejects when it cannot be read. */
 export async function policyFiles(directory: string): Promise<PolicyFile[]> {
-  const names = (await readdir(directory)).filter((name) => /^[^.].*\.ya?ml$/.test(name)).sort()
+  const names = (await readdir(directory)).filter((name) => /^[^.].*\.ya?ml$/.test(name) && !isTestFile(name)).sort()
   if (names.length > mostFiles) throw new Error(`more than ${mostFiles} files in \`${directory}\``)
   const texts = await Promise.all(names.map((name) => readFile(join(directory, name), 'utf8')))
   return names.map((name, at) => ({ name, text: texts[at]! }))

@@ -1,0 +1,57 @@
+import { z } from 'zod'
+import { readCases } from '../adapters/policies/cases.ts'
+import { isTestFile } from '../adapters/policies/files.ts'
+import { runCase, type PolicyCase } from '../domain/policy/cases.ts'
+import { coverageOf } from '../domain/policy/coverage.ts'
+import { proceeds } from '../domain/policy/mode.ts'
+import { candidateBodyLimitBytes, compiled, files, refused } from './policy-candidate.ts'
+import { reply, route, type Route } from './route.ts'
+
+const mostTests = 5_000
+
+const result = z.strictObject({
+  name: z.string(),
+  ok: z.boolean(),
+  proceed: z.enum(proceeds),
+  code: z.string(),
+  determining: z.array(z.string()),
+  message: z.string(),
+  failures: z.array(z.string()),
+})
+
+const coverage = z.strictObject({
+  policies: z.int(),
+  /** Policies that no test made match. */
+  neverMatched: z.array(z.string()),
+  leaves: z.int(),
+  /** Leaves of conditions, and which of true, false and unknown no test has got out of them. */
+  uncovered: z.array(z.strictObject({ policy: z.string(), path: z.string(), wanted: z.string(), unseen: z.array(z.union([z.boolean(), z.literal('unknown')])) })),
+})
+
+const test = route({
+  method: 'post',
+  path: '/api/v1/policy/test',
+  permission: 'policy:evaluate',
+  summary: 'Runs the tests that stand beside policies, and says what they leave untested',
+  description: 'Takes the files of a policy directory; `*.test.yaml` holds tests. Nothing is started, recorded or changed.',
+  tag: 'Policy',
+  body: files,
+  bodyLimitBytes: candidateBodyLimitBytes,
+  output: { 200: z.strictObject({ snapshot: z.string(), passed: z.int(), failed: z.int(), results: z.array(result), coverage }) },
+  handle: async ({ body }) => {
+    const snapshot = compiled(body)
+    const cases = casesOf(body)
+    const results = cases.map((each) => runCase(snapshot, each))
+    const passed = results.filter(({ ok }) => ok).length
+    return reply(200, { snapshot: snapshot.hash, passed, failed: results.length - passed, results, coverage: coverageOf(snapshot, cases.map(({ input }) => input)) })
+  },
+})
+
+function casesOf(body: z.output<typeof files>): PolicyCase[] {
+  const { cases, errors } = readCases(body.files.filter(({ name }) => isTestFile(name)))
+  if (errors) throw refused(errors.map((message) => ({ field: 'files', message })))
+  if (cases.length > mostTests) throw refused([{ field: 'files', message: `more than ${mostTests} tests: send them in parts` }])
+  return cases
+}
+
+export const policyTestRoutes: Route[] = [test]
