@@ -1,5 +1,7 @@
 import { alertReason, incidentOf, readAlert, webhookBody, type Alert } from './alertmanager.ts'
 import { inLanes } from './alerts.ts'
+import { parseStrict } from './body.ts'
+import { routes } from './routes.ts'
 
 const alert = {
   status: 'firing',
@@ -59,6 +61,35 @@ test.each<[string, unknown, string, string | undefined]>([
   ['several faults', { ...alert, status: 'on', startsAt: 1 }, '(and 1 more)', known],
 ])('an alert with %s is unreadable, and says why', (_name, given, said, fingerprint) =>
   expect(readAlert(given)).toEqual({ fingerprint, unreadable: expect.stringContaining(said) }))
+
+describe('an alert that holds what may not come in costs no other', () => {
+  const apart = routes.find(({ path }) => path === '/api/v1/alerts')?.apart ?? undefined
+  const good = JSON.stringify(alert)
+
+  test.each([
+    ['a label named constructor', good.replace('"a_label_nobody_knows"', '"constructor"'), /`alerts\[1\]\.labels\.constructor`: the key/],
+    ['a label named __proto__', good.replace('"a_label_nobody_knows"', '"__proto__"'), /`alerts\[1\]\.labels\.__proto__`: the key/],
+    ['a NUL', good.replace('p99', '\\u0000'), /`alerts\[1\]\.annotations\.summary`: a string holds a NUL/],
+    ['half a surrogate pair', good.replace('p99', '\\ud800'), /half of a surrogate pair/],
+    ['a key given twice', good.replace('"status"', '"status":"firing","status"'), /given twice/],
+    ['a number too large', good.replace('"p99 above 2 s"', '1e400'), /too large/],
+  ])('%s', (_what, odd, reason) => {
+    const text = `{"version":"4","groupKey":"g","status":"firing","receiver":"aegis","commonLabels":{"constructor":"x"},"alerts":[${good},${odd},${good}]}`
+    const { alerts } = webhookBody.parse(parseStrict(text, apart))
+    expect(alerts.map((each) => 'labels' in readAlert(each))).toEqual([true, false, true])
+    expect(readAlert(alerts[1])).toEqual({ fingerprint: undefined, unreadable: expect.stringMatching(reason) })
+  })
+
+  test('what is no JSON is refused whole, and so is an odd envelope', () => {
+    expect(() => parseStrict(`{"alerts":[${good},{]}`, apart)).toThrow(/malformed|not JSON/)
+    expect(() => parseStrict(`{"alerts":[${good}],"constructor":1}`, apart)).toThrow(/never allowed/)
+  })
+
+  test('thousands of labels are refused before they are read', () => {
+    const crowded = { ...alert, labels: Object.fromEntries(Array.from({ length: 501 }, (_, n) => [`l${n}`, 'x'])) }
+    expect(readAlert(crowded)).toEqual({ fingerprint: undefined, unreadable: '`labels`: more than 500 names' })
+  })
+})
 
 test('what Aegis does not use may be of any length', () => {
   const long = 'x'.repeat(10_000)

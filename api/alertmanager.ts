@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { canonicalJson } from '../domain/canonical.ts'
+import { Odd } from './body.ts'
 import { fieldErrors } from './fields.ts'
 import * as shape from './shapes.ts'
 
@@ -55,10 +56,12 @@ function describedAlert(): Record<string, unknown> {
 /** What was found wrong, and which alert it was as far as it said so. */
 export type Unreadable = { fingerprint: string | undefined; unreadable: string }
 
+/** Cheap, and before all else. */
 const crowdedIn = (given: unknown): string | undefined =>
   ['labels', 'annotations'].find((field) => Object.keys((given as Record<string, object | undefined> | null)?.[field] ?? {}).length > mostNames)
 
 export function readAlert(given: unknown): Alert | Unreadable {
+  if (given instanceof Odd) return { fingerprint: undefined, unreadable: `\`${given.finding.path}\`: ${given.finding.message}` }
   const crowded = crowdedIn(given)
   if (crowded) return { fingerprint: undefined, unreadable: `\`${crowded}\`: more than ${mostNames} names` }
   const { success, data, error } = alert.safeParse(given)

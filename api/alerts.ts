@@ -38,6 +38,7 @@ const receive = route({
   tag: 'Alerts',
   body: webhookBody,
   bodyLimitBytes: webhookLimitBytes,
+  apart: { items: 'alerts', unread: ['groupLabels', 'commonLabels', 'commonAnnotations'] },
   output: { 202: z.strictObject({ results: z.array(alertResult) }) },
   handle: async ({ deps, body, principal }) => {
     const sorted = body.alerts.map((given) => sort(deps, given, Date.now()))

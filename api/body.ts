@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { fieldProblem, HttpProblem } from './problems.ts'
-import { scanJson } from './scan.ts'
+import { scanJson, type Finding, type SetAside } from './scan.ts'
 
 /** Unless a route says otherwise. */
 export const defaultBodyLimitBytes = 256 * 1024
@@ -9,20 +9,43 @@ export const defaultBodyLimitBytes = 256 * 1024
 const drainLimitBytes = 4 * 1024 * 1024
 
 /** Reads and judges the raw text before anything is built from it. No body at all counts as `{}`. */
-export async function readJsonBody(request: IncomingMessage, limitBytes: number): Promise<unknown> {
+export async function readJsonBody(request: IncomingMessage, limitBytes: number, apart?: Apart): Promise<unknown> {
   const bytes = await readBounded(request, limitBytes)
   const { 'content-encoding': encoding, 'content-type': type } = request.headers
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw unsupported('Content-Encoding', encoding, 'send the body uncompressed')
   if (bytes.length === 0) return {}
   if (!isJson(type)) throw unsupported('Content-Type', type ?? '(none)', 'send `Content-Type: application/json`, in UTF-8')
-  return parseStrict(decode(bytes))
+  return parseStrict(decode(bytes), apart)
+}
+
+/** Of a body whose items stand for themselves: one that may not come in costs no other. `unread` is nothing we read. */
+export type Apart = { items: string; unread: readonly string[] }
+
+/** In the place of an item that may not come in. */
+export class Odd {
+  readonly finding: Finding
+  constructor(finding: Finding) {
+    this.finding = finding
+  }
 }
 
 /** `JSON.parse` without its silences; see `scanJson`. */
-export function parseStrict(text: string): unknown {
-  const found = scanJson(text)
+export function parseStrict(text: string, apart?: Apart): unknown {
+  const odd = new Map<number, Odd>()
+  const setAside = ({ items, unread }: Apart): SetAside => ([member, index], finding) => {
+    if (member === items && typeof index === 'number') return odd.has(index) || Boolean(odd.set(index, new Odd(finding)))
+    return typeof member === 'string' && index !== undefined && unread.includes(member)
+  }
+  const found = scanJson(text, apart && setAside(apart))
   if (found) throw fieldProblem(found.code, [{ field: found.path, message: found.message }])
-  return JSON.parse(text)
+  const body: unknown = JSON.parse(text)
+  return apart ? without(body as Record<string, unknown>, apart, odd) : body
+}
+
+function without(body: Record<string, unknown>, { items, unread }: Apart, odd: ReadonlyMap<number, Odd>): Record<string, unknown> {
+  if (!body || !Array.isArray(body[items])) return body
+  const kept = Object.entries(body).filter(([name]) => !unread.includes(name))
+  return { ...Object.fromEntries(kept), [items]: (body[items] as unknown[]).map((item, index) => odd.get(index) ?? item) }
 }
 
 async function readBounded(request: IncomingMessage, limitBytes: number): Promise<Buffer> {

@@ -44,7 +44,7 @@ export const serve = (route: Route, deps: ApiDeps): RequestHandler => async (req
   const params = parse(route.params, req.params)
   const query = route.permission === 'public' ? {} : parse(route.query, req.query)
   const idempotencyKey = route.idempotent ? readIdempotencyKey(req) : null
-  const body = route.body ? parse(route.body, await readJsonBody(req, route.bodyLimitBytes)) : undefined
+  const body = route.body ? parse(route.body, await readJsonBody(req, route.bodyLimitBytes, route.apart ?? undefined)) : undefined
   const { requestId } = locals(res)
   const reply = await route.handle({ deps, params, query, body, requestId, principal, idempotencyKey })
   if (route.produces === ndjson) return sendLines(reply.body as AsyncIterable<unknown>, deps, req, res)

@@ -5,7 +5,7 @@ import type { Logger } from '../adapters/log.ts'
 import type { Mode, Principal } from '../domain/remediation.ts'
 import type { TemporalHealth } from '../temporal/health.ts'
 import type { AnswerDelivery } from '../temporal/signals.ts'
-import { defaultBodyLimitBytes } from './body.ts'
+import { defaultBodyLimitBytes, type Apart } from './body.ts'
 import type { AlertRules, Policies } from './ports.ts'
 import type { Permission } from './permissions.ts'
 
@@ -63,6 +63,8 @@ type Guarded<O extends Outputs, P, Q, B> = Shape<O, P, Q, B> & {
   idempotent?: boolean
   /** Where a body may be larger than most. */
   bodyLimitBytes?: number
+  /** Where one odd item must not cost the others. */
+  apart?: Apart
   handle: (call: Input<P, Q, B> & { principal: Principal; idempotencyKey: string | null }) => Promise<ReplyOf<O>>
 }
 
@@ -96,6 +98,7 @@ export type Route = Description & {
   query: z.ZodObject | null
   body: z.ZodType | null
   bodyLimitBytes: number
+  apart: Apart | null
   output: Outputs
   handle: (call: Call) => Promise<{ status: number; body: unknown }>
 }
@@ -113,8 +116,8 @@ export function route<
   Q extends z.ZodObject | undefined = undefined,
   B extends z.ZodType | undefined = undefined,
 >(declared: Guarded<O, P, Q, B>): Route {
-  const { params = null, query = null, body = null, bodyLimitBytes = defaultBodyLimitBytes, idempotent = false } = declared
-  return { ...declared, params, query, body, bodyLimitBytes, idempotent, produces: json, handle: declared.handle as unknown as Route['handle'] }
+  const { params = null, query = null, body = null, bodyLimitBytes = defaultBodyLimitBytes, idempotent = false, apart = null } = declared
+  return { ...declared, params, query, body, bodyLimitBytes, idempotent, apart, produces: json, handle: declared.handle as unknown as Route['handle'] }
 }
 
 export function streamRoute<
@@ -128,7 +131,7 @@ export function streamRoute<
 }
 
 export function publicRoute<const O extends Outputs>(declared: Open<O>): Route {
-  const nothing = { params: null, query: null, body: null, bodyLimitBytes: defaultBodyLimitBytes, idempotent: false }
+  const nothing = { params: null, query: null, body: null, bodyLimitBytes: defaultBodyLimitBytes, idempotent: false, apart: null }
   const { produces = json } = declared
   return { ...declared, ...nothing, method: 'get', permission: 'public', produces, handle: declared.handle as unknown as Route['handle'] }
 }

@@ -15,8 +15,10 @@ const stringToken = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*
 const wordToken = /true|false|null/y
 const whitespace = /[ \t\n\r]*/y
 
-type Scanner = { text: string; at: number }
-type Path = readonly (string | number)[]
+type Scanner = { text: string; at: number; setAside: SetAside | undefined }
+/** Whether what was found there is dealt with otherwise, so that the scan goes on. What is no JSON ends it always. */
+export type SetAside = (path: Path, finding: Finding) => boolean
+export type Path = readonly (string | number)[]
 
 class Found extends Error {
   readonly finding: Finding
@@ -27,8 +29,8 @@ class Found extends Error {
 }
 
 /** The first thing wrong with `text` as a request body, or undefined when `JSON.parse` may have it. */
-export function scanJson(text: string): Finding | undefined {
-  const scanner: Scanner = { text, at: 0 }
+export function scanJson(text: string, setAside?: SetAside): Finding | undefined {
+  const scanner: Scanner = { text, at: 0, setAside }
   try {
     value(scanner, [], 0)
     skip(scanner)
@@ -49,7 +51,7 @@ function value(scanner: Scanner, path: Path, depth: number): void {
   }
   if (first === '"') return void text(scanner, path)
   const number = token(scanner, numberToken)
-  if (number !== undefined) return checkNumber(number, path)
+  if (number !== undefined) return checkNumber(scanner, number, path)
   if (token(scanner, wordToken) === undefined) malformed(scanner, path, 'a value was expected')
 }
 
@@ -62,8 +64,8 @@ function object(scanner: Scanner, path: Path, depth: number): void {
     if (scanner.text[scanner.at] !== '"') malformed(scanner, path, 'a key in double quotes was expected')
     const key = text(scanner, path)
     const here = [...path, key]
-    if (forbiddenKeys.has(key)) report('prototype_key', here, `the key \`${key}\` is never allowed: remove it`)
-    if (keys.has(key)) report('duplicate_key', here, 'the key is given twice: keep one')
+    if (forbiddenKeys.has(key)) refuse(scanner, 'prototype_key', here, `the key \`${key}\` is never allowed: remove it`)
+    if (keys.has(key)) refuse(scanner, 'duplicate_key', here, 'the key is given twice: keep one')
     keys.add(key)
     if (!closes(scanner, ':')) malformed(scanner, here, '`:` was expected')
     value(scanner, here, depth + 1)
@@ -87,15 +89,15 @@ function text(scanner: Scanner, path: Path): string {
   const decoded = JSON.parse(raw) as string
   // PostgreSQL stores no NUL, and a lone surrogate has no canonical form to hash.
   if (decoded.includes('\u0000') || !decoded.isWellFormed()) {
-    report('bad_text', path, 'a string holds a NUL or half of a surrogate pair: remove it')
+    refuse(scanner, 'bad_text', path, 'a string holds a NUL or half of a surrogate pair: remove it')
   }
   return decoded
 }
 
-function checkNumber(literal: string, path: Path): void {
+function checkNumber(scanner: Scanner, literal: string, path: Path): void {
   const number = Number(literal)
   const exact = Number.isFinite(number) && (!Number.isInteger(number) || Number.isSafeInteger(number))
-  if (!exact) report('unsafe_number', path, `\`${literal.slice(0, 40)}\` is too large to be read exactly: give a smaller number`)
+  if (!exact) refuse(scanner, 'unsafe_number', path, `\`${literal.slice(0, 40)}\` is too large to be read exactly: give a smaller number`)
 }
 
 function token(scanner: Scanner, pattern: RegExp): string | undefined {
@@ -117,6 +119,12 @@ function closes(scanner: Scanner, mark: string): boolean {
 
 function malformed(scanner: Scanner, path: Path, what: string): never {
   return report('malformed_json', path, `not JSON at character ${scanner.at + 1}: ${what}`)
+}
+
+/** To what is JSON and yet may not come in. */
+function refuse(scanner: Scanner, code: FindingCode, path: Path, message: string): void {
+  const finding = { code, path: fieldPath(path), message }
+  if (!scanner.setAside?.(path, finding)) throw new Found(finding)
 }
 
 function report(code: FindingCode, path: Path, message: string): never {
