@@ -139,6 +139,8 @@ describe('who may do what', () => {
     'GET /audit/logs': ['admin', 'auditor'],
     'GET /audit/statistics': ['admin', 'auditor'],
     'POST /api/v1/policy/evaluate': everyone,
+    'POST /api/v1/policy/simulate': ['admin', 'auditor'],
+    'POST /api/v1/policy/test': everyone,
     'GET /api/v1/policy': everyone,
     'POST /api/v1/keys': ['admin'],
     'GET /api/v1/keys': ['admin'],
