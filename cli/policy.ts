@@ -140,7 +140,7 @@ const transitionLines = ({ from, to, count, first, worst }: Transition): string[
 
 const exampleLines = (which: string, { remediationId, action, resource, severity, before, after }: Example): string[] => [
   `    ${which}  ${action} ${resource}${severity === null ? '' : `, severity ${severity}`} (remediation ${remediationId})`,
-  `      was       ${before}`,
+  `      now       ${before}`,
   `      would be  ${after}`,
 ]
 

@@ -10,6 +10,7 @@ import { incidents, namespaceOf, type Incident, type Stage } from './incidents.t
 import { play } from './play.ts'
 import { writeReport, type Played } from './report.ts'
 import { heading, say, table, tellOf } from './screen.ts'
+import { whatIf } from './what-if.ts'
 import { openShop, until } from './workloads.ts'
 
 const keep = process.argv.includes('--keep')
@@ -55,15 +56,18 @@ async function main(): Promise<boolean> {
 
   const stage = await stageOf(aegis, shop, (namespace) => killAfterCall(proxy, aegis, namespace))
   const played = await playAll(stage, main.auditLog)
-  const seconds = secondsSince(begun)
   table(played)
+  heading('What if the line had not been changed?')
+  const unexpected = await whatIf(aegis, cluster, say)
+  for (const problem of unexpected) say(`NOT AS IT SHOULD BE: ${problem}`)
+  const seconds = secondsSince(begun)
   writeReport(join(directory, 'demo/report.json'), played, { setUpSeconds, seconds, auditLog: main.auditLog })
   links(stack, aegis, seconds)
   if (keep) return stay()
   await aegis.stop()
   await proxy.close()
   await stack.stop()
-  return played.every(({ problems }) => problems.length === 0)
+  return unexpected.length === 0 && played.every(({ problems }) => problems.length === 0)
 }
 
 /** Workloads need no Aegis, so they start beside it. */
