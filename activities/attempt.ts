@@ -71,8 +71,11 @@ async function settledBy(deps: ExecutionDeps, input: AttemptInput, plan: Plan, s
       return overtaken(deps, input, 'someone else made the same change')
     case 'changed':
       return overtaken(deps, input, situation.message)
-    case 'recovered':
-      return settledAs(deps, input, { result: 'overtaken', detail: {} }, () => ({ effect: 'none', because: 'final', ...ended('no_action_needed', 'fault_gone', situation.message) }))
+    case 'recovered': {
+      const recovered: Attempted = { effect: 'none', because: 'final', ...ended('no_action_needed', 'fault_gone', situation.message) }
+      // Once something was sent, the fence tells what became of it.
+      return intent.attempts > 0 ? recovered : settledAs(deps, input, { result: 'overtaken', detail: {} }, () => recovered)
+    }
     case 'stopped':
       return { effect: 'none', because: 'final', ...refusals.stopped }
   }

@@ -54,13 +54,13 @@ export const loadPlan = guarded(async (db: Knex, id: string, digest: string): Pr
 export type Verifying = StoredPlan & {
   /** Null for a plan that was made before these were kept with it. */
   watch: WatchTimes | null
-  /** Epoch milliseconds at which the change was sent for the last time. */
+  /** Epoch milliseconds at which the change was sent for the last time; 0 when only its stamp proves it. */
   sentAtMs: number
 }
 
 /** Reads the plan whose act is proven, and says that its effect is being verified; undefined: there is no such act. */
 export const beginVerifying = guarded(async (db: Knex, id: string, digest: string): Promise<Verifying | undefined> => {
-  const row = await first<StoredPlanRow & { watch: WatchTimes | null; sent_at: Date }>(
+  const row = await first<StoredPlanRow & { watch: WatchTimes | null; sent_at: Date | null }>(
     db,
     `with stored as (
        select ${planColumns}, p.watch, i.sent_at from ledger.plan p
@@ -72,7 +72,7 @@ export const beginVerifying = guarded(async (db: Knex, id: string, digest: strin
      select * from stored`,
     { id, digest, phase: 'verifying' },
   )
-  return row && { ...toStoredPlan(row), watch: row.watch, sentAtMs: row.sent_at.getTime() }
+  return row && { ...toStoredPlan(row), watch: row.watch, sentAtMs: row.sent_at?.getTime() ?? 0 }
 })
 
 export const toStoredPlan = ({ digest, plan, baseline, labels, observed_at: observedAt }: StoredPlanRow): StoredPlan => ({

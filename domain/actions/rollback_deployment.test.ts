@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import type { RollbackDeploymentPlan } from '../plan.ts'
 import { deploymentSample, readSample, revisionSample } from './fixtures/deployment.ts'
 import type { RevisionFacts } from './observation.ts'
+import { planDigest } from '../digest.ts'
 import { rollbackDeployment } from './rollback_deployment.ts'
 import type { DeploymentRead } from './situation.ts'
 
@@ -49,6 +50,12 @@ test.each([
 })
 
 const applied = [{ id: 'r-1', phase: 'applied' as const }]
+
+test('whether the release is up is no part of what people approve', () => {
+  const sha256 = (text: string) => text
+  const digests = [true, false, undefined].map((complete) => planDigest({ ...plan, complete }, sha256))
+  expect(new Set(digests).size).toBe(1)
+})
 
 test('a release that was up when it was judged is taken back though it is, for a person may know more', () => {
   const up = { ...plan, complete: true }
