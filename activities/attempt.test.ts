@@ -19,7 +19,7 @@ const plan: Plan = {
 }
 const sha256 = (text: string) => `${text.length}`
 const digest = planDigest(plan, sha256)
-const pinned: AttemptRead = { exists: true, kind: 'Deployment', uid: 'u1', resourceVersion: '10', stamps: [], generation: 4, replicas: 3, paused: false, templateHash: 'sha256:t', annotated: true, complete: true }
+const pinned: AttemptRead = { exists: true, kind: 'Deployment', uid: 'u1', resourceVersion: '10', stamps: [], generation: 4, replicas: 3, paused: false, templateHash: 'sha256:t', annotated: true, wellSinceMs: null }
 const applied: AttemptRead = { ...pinned, generation: 5, replicas: 5, stamps: [{ id, phase: 'applied' }] }
 
 const warrant = (over: Partial<Warrant> = {}): Warrant => ({
@@ -40,6 +40,8 @@ type Told = {
   nowMs?: number
   allowed?: string[]
   cluster?: string
+  plan?: Plan
+  fault?: string | undefined
 }
 
 /** The database and the cluster as a test tells them, and what was done to them, in order. */
@@ -52,7 +54,7 @@ function stage(told: Told) {
     store: {
       loadRequest: async () => ({ target: { cluster: told.cluster ?? 'main' } }),
       loadPlan: async () => ({ plan, digest }),
-      factsForExecution: async () => ({ plan: { plan, digest }, warrant: { document: row, signature: told.signature ?? 'good' }, now: new Date(told.nowMs ?? 1_000) }),
+      factsForExecution: async () => ({ plan: { plan: told.plan ?? plan, digest }, warrant: { document: row, signature: told.signature ?? 'good' }, now: new Date(told.nowMs ?? 1_000), fault: told.fault ?? null, watch: { settleMs: 10_000, timeoutMs: 60_000 } }),
       loadIntent: async () => ('intent' in told ? told.intent && { id, phase: 'act', planDigest: digest, result: null, ...told.intent } : { id, phase: 'act', attempts: 0, result: null, planDigest: digest }),
       beginAttempt: async () => (done.push('begin'), take(told.begins, { go: true, attempt: 1 })),
       settleIntent: async (_db: unknown, { result, attempts }: { result: string; attempts?: number }) => {
@@ -72,6 +74,7 @@ function stage(told: Told) {
     sha256,
     allowedNamespaces: told.allowed ?? ['shop'],
     sleep: async () => undefined,
+    nowMs: () => told.nowMs ?? 1_000,
   }
   return { deps: deps as unknown as ExecutionDeps, done }
 }
@@ -190,6 +193,41 @@ describe('an attempt to undo', () => {
     const { deps, done } = stage({ ...undoWarrant, reads: [{ ...applied, replicas: 8 }] })
     expect(await attempt(deps, undoing)).toMatchObject({ ending: { outcome: 'overtaken' } })
     expect(done).toEqual(['read', 'settle overtaken'])
+  })
+})
+
+describe('a pod that has been ready for the settle time since it was judged', () => {
+  const restart: Plan = {
+    action: 'restart_pod', target: { cluster: 'main', namespace: 'shop', kind: 'Pod', name: 'cart-a', uid: 'p1', generation: null },
+    workload: plan.workload, podReady: false, undo: null,
+  }
+  const restartDigest = planDigest(restart, sha256)
+  const restarting = { ...acting, digest: restartDigest }
+  const ready = (wellSinceMs: number): AttemptRead => ({ exists: true, kind: 'Pod', uid: 'p1', resourceVersion: '10', stamps: [], terminating: false, wellSinceMs })
+  const told = { plan: restart, warrant: warrant({ planDigest: restartDigest }), fault: 'crash_loop', nowMs: 20_000, began: 0 }
+
+  test('is left alone, and nothing is left to fence', async () => {
+    const { deps, done } = stage({ ...told, reads: [ready(10_000)] })
+    expect(await attempt(deps, restarting)).toMatchObject({ effect: 'none', because: 'final', ending: { outcome: 'no_action_needed', reason: 'fault_gone' } })
+    expect(done).toEqual(['read', 'settle not_sent'])
+  })
+  test('is left to the fence where a call may still land', async () => {
+    const { deps, done } = stage({ ...told, reads: [ready(10_000)], intent: { attempts: 1 }, began: 1 })
+    expect(await attempt(deps, restarting)).toMatchObject({ effect: 'none', because: 'final', ending: { reason: 'fault_gone' } })
+    expect(done).toEqual(['read'])
+  })
+  test.each([
+    ['it flaps, and is ready only just now', { reads: [ready(10_001)] }],
+    ['a person asked for it, whatever its state', { reads: [ready(10_000)], fault: undefined }],
+  ])('is evicted where %s', async (_why, change) => {
+    const { deps, done } = stage({ ...told, ...change })
+    expect(await attempt(deps, restarting)).toMatchObject({ effect: 'applied' })
+    expect(done).toEqual(['read', 'begin', 'send', 'settle applied'])
+  })
+  test('proves nothing to a task whose act was never recorded', async () => {
+    const { deps, done } = stage({ ...told, reads: [ready(10_000)], intent: undefined })
+    expect(await attempt(deps, restarting)).toMatchObject({ effect: 'none', because: 'final', ending: { outcome: 'blocked' } })
+    expect(done).toEqual(['read'])
   })
 })
 

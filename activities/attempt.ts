@@ -1,12 +1,13 @@
 import type { SendResult } from '../adapters/kubernetes/cluster.ts'
 import type { Result } from '../adapters/postgres/intents.ts'
 import { actionRules } from '../domain/actions/index.ts'
+import { hasRecovered } from '../domain/actions/recovered.ts'
 import type { AttemptRead, Situation } from '../domain/actions/situation.ts'
 import { Failure } from '../domain/failure.ts'
 import type { Plan } from '../domain/plan.ts'
 import type { ExecutionDeps } from './deps.ts'
 import { ended } from './ended.ts'
-import { permission, refusalMessage } from './permission.ts'
+import { permission, refusalMessage, type Permitted } from './permission.ts'
 import { refusals } from './record-intent.ts'
 import { endingWith } from './recording.ts'
 import type { AttemptInput, Attempted } from './results.ts'
@@ -24,14 +25,14 @@ export async function attempt(deps: ExecutionDeps, input: AttemptInput): Promise
   const given = await permission(deps, input)
   if ('refused' in given) return refusedPermission(given.refused)
   for (let conflicts = 0; conflicts < conflictLimit; conflicts++) {
-    const attempted = await attemptOnce(deps, input, given.plan)
+    const attempted = await attemptOnce(deps, input, given)
     if (attempted !== 'conflict') return attempted
     await deps.sleep(conflictPauseMs * 2 ** Math.min(conflicts, 4))
   }
   throw new Failure('unavailable', 'busy_target', `the target changed ${conflictLimit} times while it was being written; trying again`)
 }
 
-async function attemptOnce(deps: ExecutionDeps, input: AttemptInput, plan: Plan): Promise<Attempted | 'conflict'> {
+async function attemptOnce(deps: ExecutionDeps, input: AttemptInput, { plan, recoveredAfterMs }: Permitted): Promise<Attempted | 'conflict'> {
   const { db, store, cluster } = deps
   const { id, phase, digest: planDigest, warrantId, claimToken } = input
   const read = await cluster.read(plan)
@@ -39,6 +40,7 @@ async function attemptOnce(deps: ExecutionDeps, input: AttemptInput, plan: Plan)
   // The undo writes its stamp even when the value is back; an act that finds its wish fulfilled was overtaken.
   const wantsStamp = situation.is === 'wanted' && phase === 'undo'
   if (situation.is !== 'ready' && !wantsStamp) return settledBy(deps, input, plan, situation)
+  if (phase === 'act' && recoveredAfterMs !== null && hasRecovered(plan, read, recoveredAfterMs, deps.nowMs())) return recovered(deps, input, plan)
 
   const begun = await store.beginAttempt(db, { id, phase, planDigest, warrantId, claimToken })
   if (!begun.go) return refusedAttempt(begun.because)
@@ -71,14 +73,17 @@ async function settledBy(deps: ExecutionDeps, input: AttemptInput, plan: Plan, s
       return overtaken(deps, input, 'someone else made the same change')
     case 'changed':
       return overtaken(deps, input, situation.message)
-    case 'recovered': {
-      const recovered: Attempted = { effect: 'none', because: 'final', ...ended('no_action_needed', 'fault_gone', situation.message) }
-      // Once something was sent, the fence tells what became of it.
-      return intent.attempts > 0 ? recovered : settledAs(deps, input, { result: 'overtaken', detail: {} }, () => recovered)
-    }
     case 'stopped':
       return { effect: 'none', because: 'final', ...refusals.stopped }
   }
+}
+
+/** Where something was sent before, nothing is settled, and the fence tells what became of it. */
+async function recovered(deps: ExecutionDeps, input: AttemptInput, { target }: Plan): Promise<Attempted> {
+  if (!(await deps.store.loadIntent(deps.db, input.id, input.phase))) return refusedAttempt('no_intent')
+  const message = `${target.kind} \`${target.namespace}/${target.name}\` has become well since it was judged: nothing is changed`
+  const attempted: Attempted = { effect: 'none', because: 'final', ...ended('no_action_needed', 'fault_gone', message) }
+  return settledAs(deps, input, { result: 'not_sent', attempts: 0, detail: { code: 'fault_gone' } }, () => attempted)
 }
 
 async function afterSending(deps: ExecutionDeps, input: AttemptInput, attemptNumber: number, result: SendResult): Promise<Attempted | 'conflict'> {

@@ -5,6 +5,12 @@ import { checkWarrant, type WarrantRefusal } from '../domain/warrant.ts'
 import { namespaceAllowed } from '../domain/namespaces.ts'
 import type { ExecutionDeps } from './deps.ts'
 
+export type Permitted = {
+  plan: Plan
+  /** A target that has been well for this long needs no act any more; null: what a person wishes is not for a fault. */
+  recoveredAfterMs: number | null
+}
+
 export type PermissionRefusal = WarrantRefusal | 'warrant_unknown' | 'plan_unknown' | 'plan_altered' | 'namespace_not_allowed'
 
 /**
@@ -14,8 +20,8 @@ export type PermissionRefusal = WarrantRefusal | 'warrant_unknown' | 'plan_unkno
 export async function permission(
   { db, store, cluster, verify, sha256, allowedNamespaces }: ExecutionDeps,
   { id, digest, phase, warrantId }: { id: string; digest: string; phase: EffectPhase; warrantId: string },
-): Promise<{ plan: Plan } | { refused: PermissionRefusal }> {
-  const { plan: stored, warrant: row, now } = await store.factsForExecution(db, id, digest, warrantId)
+): Promise<Permitted | { refused: PermissionRefusal }> {
+  const { plan: stored, warrant: row, now, fault, watch } = await store.factsForExecution(db, id, digest, warrantId)
   if (!stored) return { refused: 'plan_unknown' }
   const { plan } = stored
   if (planDigest(plan, sha256) !== digest) return { refused: 'plan_altered' }
@@ -25,7 +31,8 @@ export async function permission(
   const use = { cluster: cluster.name, remediationId: id, phase, planDigest: digest, nowMs: now.getTime() }
   const warrant = checkWarrant(row.document, row.signature, use, verify)
   if (typeof warrant === 'string') return { refused: warrant }
-  return warrant.warrantId === warrantId && plan.target.cluster === cluster.name ? { plan } : { refused: 'warrant_other_cluster' }
+  if (warrant.warrantId !== warrantId || plan.target.cluster !== cluster.name) return { refused: 'warrant_other_cluster' }
+  return { plan, recoveredAfterMs: fault && watch ? watch.settleMs : null }
 }
 
 export const refusalMessage: Record<PermissionRefusal, string> = {

@@ -43,7 +43,7 @@ test.each<[string, Partial<PodObservation>, string, string]>([
   expect(restartPod.plan({ ...pod, ...change }, {}, 'stuck_pod')).toMatchObject({ outcome, reason })
 })
 
-const read: AttemptRead = { exists: true, kind: 'Pod', uid: 'p-1', resourceVersion: '9', stamps: [], terminating: false, ready: false }
+const read: AttemptRead = { exists: true, kind: 'Pod', uid: 'p-1', resourceVersion: '9', stamps: [], terminating: false, wellSinceMs: null }
 
 test.each<[string, AttemptRead, string]>([
   ['is there', read, 'ready'],
@@ -52,10 +52,4 @@ test.each<[string, AttemptRead, string]>([
   ['is terminating', { ...read, terminating: true }, 'gone'],
   ['carries our fence', { ...read, stamps: [{ id: 'r-1', phase: 'abandoned' }] }, 'stopped'],
   ['carries the fence of another remediation', { ...read, stamps: [{ id: 'r-2', phase: 'abandoned' }] }, 'ready'],
-  ['has become ready since', { ...read, ready: true }, 'recovered'],
-  ['is ready and carries our fence', { ...read, ready: true, stamps: [{ id: 'r-1', phase: 'abandoned' }] }, 'stopped'],
 ])('the pod %s', (_what, seen, is) => expect(restartPod.situation(plan, 'act', 'r-1', seen)).toMatchObject({ is }))
-
-test('a pod that was ready when it was judged is restarted though it is', () => {
-  expect(restartPod.situation({ ...plan, podReady: true }, 'act', 'r-1', { ...read, ready: true })).toEqual({ is: 'ready' })
-})

@@ -23,13 +23,11 @@ export const restartPod: ActionRules<RestartPodPlan> = {
     return { action: 'restart_pod', target: { ...target, uid, generation: null }, workload, podReady: ready, undo: null }
   },
 
-  situation({ target, podReady }, _phase, remediationId, read): Situation {
+  situation({ target }, _phase, remediationId, read): Situation {
     if (!read.exists || read.uid !== target.uid) return { is: 'gone' }
     if (read.kind !== 'Pod') throw new Failure('invalid', 'wrong_kind', 'a restart was given the read of another kind')
     if (read.terminating) return { is: 'gone' }
     if (stampOf(read.stamps, remediationId) !== undefined) return { is: 'stopped' }
-    // A call that was sent before named an older resourceVersion, so it cannot land any more.
-    if (read.ready && !podReady) return { is: 'recovered', message: `pod \`${target.namespace}/${target.name}\` has become ready since it was judged` }
     return { is: 'ready' }
   },
 

@@ -57,18 +57,12 @@ test('whether the release is up is no part of what people approve', () => {
   expect(new Set(digests).size).toBe(1)
 })
 
-test('a release that was up when it was judged is taken back though it is, for a person may know more', () => {
-  const up = { ...plan, complete: true }
-  expect(rollbackDeployment.situation(up, 'act', 'r-1', { ...readSample, complete: true })).toEqual({ is: 'ready' })
-})
-
 test.each<[string, 'act' | 'undo', Partial<DeploymentRead>, string]>([
   ['still runs the bad template', 'act', {}, 'ready'],
   ['runs the good template by our hand', 'act', { templateHash: 'good', generation: 5, stamps: applied }, 'done_by_us'],
   ['runs the good template by another hand', 'act', { templateHash: 'good', generation: 5 }, 'wanted'],
   ['runs a third template', 'act', { templateHash: 'newer', generation: 5 }, 'changed'],
   ['was scaled since', 'act', { replicas: 9, generation: 5 }, 'changed'],
-  ['has come up since it was judged', 'act', { complete: true }, 'recovered'],
   ['runs the good template by our hand', 'undo', { templateHash: 'good', generation: 5, stamps: applied }, 'ready'],
   ['was scaled since our act', 'undo', { templateHash: 'good', replicas: 9, generation: 6, stamps: applied }, 'ready'],
   ['runs the bad template again', 'undo', { templateHash: 'bad', generation: 6, stamps: applied }, 'wanted'],

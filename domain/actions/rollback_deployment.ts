@@ -1,10 +1,9 @@
 import { Failure } from '../failure.ts'
 import type { Refusal, RevisionPin, RollbackDeploymentPlan } from '../plan.ts'
 import { judgeHealth } from '../verdict.ts'
-import { asDeployment, handsOff, nameOf, situationOf } from './deployment.ts'
+import { asDeployment, handsOff, situationOf } from './deployment.ts'
 import type { DeploymentObservation, RevisionFacts } from './observation.ts'
 import { blocked, noAction, type ActionRules } from './rules.ts'
-import type { Situation } from './situation.ts'
 
 /**
  * Back to a revision pinned by its ReplicaSet's UID and template hash, never to "the previous one":
@@ -32,14 +31,10 @@ export const rollbackDeployment: ActionRules<RollbackDeploymentPlan> = {
     }
   },
 
-  situation(plan, phase, remediationId, read): Situation {
-    const situation = situationOf(plan, phase, remediationId, read, ({ templateHash }) =>
+  situation: (plan, phase, remediationId, read) =>
+    situationOf(plan, phase, remediationId, read, ({ templateHash }) =>
       templateHash === plan.revision.to.templateHash ? 'after' : templateHash === plan.revision.from.templateHash ? 'before' : 'other',
-    )
-    // A release that came up while it waited is not taken back. Its status moved the resourceVersion, so no earlier call lands.
-    const cameUp = phase === 'act' && plan.complete === false && read.exists && read.kind === 'Deployment' && read.complete
-    return situation.is === 'ready' && cameUp ? { is: 'recovered', message: `${nameOf(plan)} has come up since it was judged` } : situation
-  },
+    ),
 
   verdict: (_plan, baseline, samples, window) => judgeHealth(baseline, samples, window),
 }

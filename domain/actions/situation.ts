@@ -5,9 +5,16 @@ export type AttemptRead = AbsentRead | PodRead | DeploymentRead
 
 export type AbsentRead = { exists: false }
 
-type Present = { exists: true; uid: string; resourceVersion: string; stamps: Stamp[] }
+type Present = {
+  exists: true
+  uid: string
+  resourceVersion: string
+  stamps: Stamp[]
+  /** Epoch milliseconds since when a pod is ready, or a Deployment's newest revision available in full; null: it is not. */
+  wellSinceMs: number | null
+}
 
-export type PodRead = Present & { kind: 'Pod'; terminating: boolean; ready: boolean }
+export type PodRead = Present & { kind: 'Pod'; terminating: boolean }
 
 export type DeploymentRead = Present & {
   kind: 'Deployment'
@@ -17,8 +24,6 @@ export type DeploymentRead = Present & {
   templateHash: string
   /** It has annotations at all. */
   annotated: boolean
-  /** Every pod is of the newest revision and available. */
-  complete: boolean
 }
 
 /** What a read means for a plan and phase. */
@@ -29,4 +34,3 @@ export type Situation =
   | { is: 'gone' } // pod: its UID is gone or terminating
   | { is: 'wanted' } // the wanted state without our stamp; for an undo it still needs the stamp: `fence` with mark `undone`
   | { is: 'changed'; message: string } // someone else changed it; theirs stands
-  | { is: 'recovered'; message: string } // what was wrong when it was judged is so no more

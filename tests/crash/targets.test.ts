@@ -1,7 +1,10 @@
 import { AutoscalingV2Api, PolicyV1Api } from '@kubernetes/client-node'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FaultClass } from '../../domain/remediation.ts'
 import type { Act } from '../../sandbox/faults/traps.ts'
-import { startFaultyAegis, type FaultyAegis } from '../helpers/faulty-aegis.ts'
+import { query } from '../../sandbox/servers/postgres.ts'
+import { settleMs, startFaultyAegis, type FaultyAegis } from '../helpers/faulty-aegis.ts'
 import { eventually, kubeConfig } from '../helpers/stack.ts'
 import { administrator, broken, deploymentBody, endState, good, handsOn, name, replicas, subjectFor, type Subject } from '../helpers/subjects.ts'
 import { calls, stopAt, type Journey } from './calls.ts'
@@ -16,6 +19,8 @@ beforeAll(async () => {
 afterAll(() => faulty?.stop())
 
 const limitMs = 60_000
+/** Conditions carry whole seconds. */
+const wholeSecondMs = 1_000
 
 /** Lets `meddle` happen after the attempt's one look at the target, before its call. */
 async function betweenLookAndCall(subject: Subject, meddle: Act<unknown>): Promise<Journey> {
@@ -29,26 +34,44 @@ async function betweenLookAndCall(subject: Subject, meddle: Act<unknown>): Promi
 const answers = ({ namespace }: Journey) => faulty.judge.attempts(namespace).map(({ responseStatus }) => responseStatus?.code)
 
 describe('what was wrong is so no more when the attempt looks (guard: recovered)', () => {
-  /** Holds the attempt before its look until `recovered`. */
-  async function recoveredMeanwhile(subject: Subject, recovered: () => Promise<unknown>): Promise<Journey> {
+  /** Asked for because of `fault`, or by a person without one. Holds the attempt before its look until it has been well for the settle time. */
+  async function recoveredMeanwhile(subject: Subject, fault: FaultClass | null, recovered: () => Promise<unknown>): Promise<Journey> {
     const journey = await begin(faulty, subject)
-    const stop = stopAt(faulty, journey, { call: 'kubernetes read', phase: 'before_send' })
+    const planned = stopAt(faulty, journey, { call: 'kubernetes preflight', phase: 'before_send' })
+    const looking = stopAt(faulty, journey, { call: 'kubernetes read', phase: 'before_send' })
     journey.go()
-    await within(limitMs, 'the attempt looks', stop.reached)
+    await within(limitMs, 'it is planned', planned.reached)
+    if (fault) await query(faulty.database.ownerUrl, `update ledger.request set fault = '${fault}' where id = '${journey.id}'`)
+    planned.letGo('pass')
+    await within(limitMs, 'the attempt looks', looking.reached)
     await recovered()
-    stop.letGo('pass')
+    await sleep(settleMs + wholeSecondMs)
+    looking.letGo('pass')
     return journey
   }
 
-  test('a pod that has become ready is not evicted', async () => {
+  /** A pod that hangs, and is asked to be restarted. */
+  async function hungPod() {
     const { namespace, request } = await subjectFor(faulty.cluster, 'scale_deployment', { image: 'registry.example/checkout:1-fragile' })
     const hands = handsOn(faulty.cluster, namespace)
     await hands.spoil()
     const [pod] = await hands.pods()
     const subject: Subject = { action: 'restart_pod', namespace, request: { ...request, action: 'restart_pod', target: { ...request.target, kind: 'Pod', name: pod?.metadata?.name ?? '' }, parameters: {} } }
-    const journey = await recoveredMeanwhile(subject, () => hands.recover())
+    return { subject, hands }
+  }
+
+  test('a pod that has become ready is not evicted', async () => {
+    const { subject, hands } = await hungPod()
+    const journey = await recoveredMeanwhile(subject, 'stuck_pod', () => hands.recover())
     expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'no_action_needed', reason: 'fault_gone' })
-    expect(faulty.judge.attempts(namespace)).toEqual([])
+    expect(faulty.judge.attempts(subject.namespace)).toEqual([])
+  }, limitMs)
+
+  test('what a person asks for is done all the same', async () => {
+    const { subject, hands } = await hungPod()
+    const journey = await recoveredMeanwhile(subject, null, () => hands.recover())
+    await faulty.judge.closed(journey.id)
+    expect(faulty.judge.effects(subject.namespace)).toHaveLength(1)
   }, limitMs)
 
   test('a release that has come up is not rolled back', async () => {
@@ -61,7 +84,7 @@ describe('what was wrong is so no more when the attempt looks (guard: recovered)
       return status?.observedGeneration === metadata?.generation && status?.updatedReplicas === replicas
     })
     const subject: Subject = { action: 'rollback_deployment', namespace, request: { ...request, action: 'rollback_deployment', parameters: {} } }
-    const journey = await recoveredMeanwhile(subject, () => hands.untilComplete())
+    const journey = await recoveredMeanwhile(subject, 'stuck_rollout', () => hands.untilComplete())
     expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'no_action_needed', reason: 'fault_gone' })
     expect(faulty.judge.attempts(namespace)).toEqual([])
     expect((await hands.deployment()).spec?.template.spec?.containers[0]?.image).toContain('2-slow')
