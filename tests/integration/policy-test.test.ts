@@ -2,9 +2,9 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { main } from '../../cli/main.ts'
 import { checkout } from '../../sandbox/setup/programs.mjs'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
+import { cli, type Runner } from '../helpers/cli.ts'
 import { openDatabase, type TestDatabase } from './postgres/database.ts'
 
 let db: TestDatabase
@@ -25,12 +25,7 @@ afterAll(async () => {
   await db.close()
 })
 
-async function policyTest(...args: string[]) {
-  const [out, err]: [string[], string[]] = [[], []]
-  const env = { AEGIS_URL: api.url, AEGIS_API_KEY: user.key }
-  const code = await main(['policy', 'test', ...args], { out: (text) => void out.push(text), err: (text) => void err.push(text), terminal: false, env, directory })
-  return { code, out: out.join(''), err: err.join('') }
-}
+const policyTest: Runner = (...args) => cli({ url: api.url, key: user.key, directory })('policy', 'test', ...args)
 
 test('the shipped policies pass their own tests, and every answer of every condition is tested', async () => {
   const { code, out } = await policyTest(directory, '--covered')

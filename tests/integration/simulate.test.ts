@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { canonicalJson } from '../../domain/canonical.ts'
 import type { PolicyInput } from '../../domain/policy/input.ts'
-import { main } from '../../cli/main.ts'
 import { checkout } from '../../sandbox/setup/programs.mjs'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
+import { cli, type Runner } from '../helpers/cli.ts'
 import { decided, openDatabase, type TestDatabase } from './postgres/database.ts'
 
 let db: TestDatabase
@@ -79,12 +79,7 @@ describe('the API', () => {
 })
 
 describe('the command', () => {
-  async function aegis(...args: string[]) {
-    const [out, err]: [string[], string[]] = [[], []]
-    const env = { AEGIS_URL: api.url, AEGIS_API_KEY: auditor.key }
-    const code = await main(['policy', 'simulate', ...args], { out: (text) => void out.push(text), err: (text) => void err.push(text), terminal: true, env, directory })
-    return { code, out: out.join(''), err: err.join('') }
-  }
+  const aegis: Runner = (...args) => cli({ url: api.url, key: auditor.key, directory, terminal: true })('policy', 'simulate', ...args)
 
   test('a tighter file is told in words, with a bar on the way', async () => {
     const { code, out, err } = await aegis(directory)
