@@ -1,7 +1,7 @@
 import type { Knex } from 'knex'
 import type { ClusterExecutor, ClusterReader } from '../adapters/kubernetes/cluster.ts'
-import type { PolicySource } from '../adapters/policies/directory.ts'
-import type { WarrantSigner } from '../adapters/signing.ts'
+import type { PolicySource } from '../adapters/policies/published.ts'
+import type { Signer } from '../adapters/signing.ts'
 import type { Sha256 } from '../domain/digest.ts'
 import type { ConcurrencyRule, LimitRule } from '../domain/limits.ts'
 import type { Mode } from '../domain/remediation.ts'
@@ -18,7 +18,7 @@ export type DecisionDeps = Recorded & {
   /** Throws a `Failure` for a cluster this worker was not told of. */
   clusters(name: string): ClusterReader
   policies: PolicySource
-  signer: WarrantSigner
+  signer: Signer
   sha256: Sha256
   freshId(): string
   freshNonce(): string

@@ -33,13 +33,13 @@ export const evaluatePolicy =
   }
 
 function judge({ policies, settings }: DecisionDeps, input: PolicyInput, namespace: string): { decision: Decision; capped: Capped } {
-  const { snapshot, stale } = policies.current()
+  const { snapshot, stale, error } = policies.current()
   // Policies nobody could read for so long may no longer say what people think they say.
-  const decision = stale ? refusal(snapshot, input, 'policy_stale', staleReason) : decide(snapshot, input)
+  const decision = stale ? refusal(snapshot, input, 'policy_stale', staleReason(error)) : decide(snapshot, input)
   return { decision, capped: capByMode(decision, settings.modeOf(namespace)) }
 }
 
-const staleReason = 'the policies have not been readable for too long: mend AEGIS_POLICY_DIRECTORY'
+const staleReason = (error = 'no reason known') => `the policies in force could not be confirmed: ${error}`
 
 async function inputOf(
   { db, store, settings }: DecisionDeps,

@@ -72,12 +72,18 @@ const timing = {
   AEGIS_VERIFY_TIMEOUT_MS: milliseconds(5 * 60_000),
 }
 
-const policies = { AEGIS_POLICY_DIRECTORY: z.string().default('policies'), AEGIS_RULES_FILE: z.string().default('rules/default.yaml') }
+const rules = { AEGIS_RULES_FILE: z.string().default('rules/default.yaml') }
+
+/** Whoever decides by policies checks that they are the ones that were signed. */
+const policies = { AEGIS_POLICY_PUBLIC_KEYS_FILE: z.string().min(1) }
 
 const api = z.object({
   ...common,
   ...temporalAddress,
+  ...rules,
   ...policies,
+  AEGIS_POLICY_KEY_FILE: z.string().min(1),
+  AEGIS_POLICY_DIRECTORY: z.string().default('policies'), // empty means no sync
   AEGIS_CLUSTERS: clusters.prefault('local'),
   AEGIS_NAMESPACES: list,
   AEGIS_MODE: z.enum(modes).default('observe'),
@@ -113,7 +119,7 @@ const execution = z.object({
 
 const watcher = z.object({
   ...common,
-  AEGIS_RULES_FILE: policies.AEGIS_RULES_FILE,
+  ...rules,
   AEGIS_CLUSTERS: clusters.prefault('local'),
   KUBECONFIG: z.string().optional(),
   AEGIS_WATCH_NAMESPACES: list, // empty means all but the protected ones

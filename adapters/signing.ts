@@ -15,17 +15,17 @@ export function keyedDigest(key: Buffer): (text: string) => string {
   return (text) => `hmac:${createHmac('sha256', key).update(text, 'utf8').digest('hex').slice(0, 16)}`
 }
 
-export type WarrantSigner = { keyId: string; sign(text: string): string }
+export type Signer = { keyId: string; sign(text: string): string }
 
-/** Ed25519 from a PKCS#8 PEM file. Held by the decision side alone. */
-export function warrantSigner(privateKeyFile: string): WarrantSigner {
-  const key = createPrivateKey(readKeyFile(privateKeyFile, 'AEGIS_WARRANT_KEY_FILE'))
+/** Ed25519 from a PKCS#8 PEM file, which `variable` names: warrants are signed by the decision side alone, policies by the API. */
+export function signerOf(privateKeyFile: string, variable: string): Signer {
+  const key = createPrivateKey(readKeyFile(privateKeyFile, variable))
   return { keyId: keyIdOf(createPublicKey(key)), sign: (text) => sign(null, Buffer.from(text, 'utf8'), key).toString('base64') }
 }
 
 /** Public keys from a file of one or more PEM blocks: during a rotation both the old and the new one. */
-export function warrantVerifier(publicKeysFile: string): VerifySignature {
-  const text = readKeyFile(publicKeysFile, 'AEGIS_WARRANT_PUBLIC_KEYS_FILE')
+export function verifierOf(publicKeysFile: string, variable: string): VerifySignature {
+  const text = readKeyFile(publicKeysFile, variable)
   const blocks = text.match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g) ?? []
   const keys = new Map(blocks.map((block) => createPublicKey(block)).map((key) => [keyIdOf(key), key]))
   return (keyId, signedText, signature) => {
@@ -35,7 +35,7 @@ export function warrantVerifier(publicKeysFile: string): VerifySignature {
 }
 
 /** Writes a new pair, the private half readable by its owner alone. */
-export function createWarrantKeys(privateKeyFile: string, publicKeysFile: string): void {
+export function createKeys(privateKeyFile: string, publicKeysFile: string): void {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
   writeFileSync(privateKeyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
   writeFileSync(publicKeysFile, publicKey.export({ type: 'spki', format: 'pem' }))

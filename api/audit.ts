@@ -81,9 +81,9 @@ const figures = route({
   },
 })
 
-const dateOf = (text: string | undefined): Date | undefined => (text === undefined ? undefined : new Date(text))
+export const dateOf = (text: string | undefined): Date | undefined => (text === undefined ? undefined : new Date(text))
 
-function inOrder(from: string | undefined, to: string | undefined): void {
+export function inOrder(from: string | undefined, to: string | undefined): void {
   if (from === undefined || to === undefined || Date.parse(from) < Date.parse(to)) return
   throw fieldProblem('bad_request', [{ field: 'to', message: 'must be later than `from`' }])
 }

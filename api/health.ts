@@ -36,11 +36,12 @@ async function health({ deps }: { deps: ApiDeps }) {
 
 type Part = z.infer<typeof part>
 
-function policyHealth({ policies }: ApiDeps): Part {
+function policyHealth({ policies, sync }: ApiDeps): Part {
   const { stale, error } = policies()
   if (stale) return { ok: false, reason: 'the policies could not be read for too long: everything is denied' }
   // The error names files and lines, which `GET /api/v1/policy` shows to those who may see them.
-  return error === undefined ? { ok: true } : { ok: false, reason: 'an edit of the policies is broken: the last good ones are in force' }
+  if (error !== undefined) return { ok: false, reason: 'the policies of record cannot be used: the last good ones are in force' }
+  return sync === null || sync.state().error === null ? { ok: true } : { ok: false, reason: 'an edit of the policies is broken: the last good ones are in force' }
 }
 
 async function bounded<T>(checking: Promise<T>, otherwise: T): Promise<T> {

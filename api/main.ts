@@ -5,17 +5,22 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { apiConfig, processEnvironment, type ApiConfig } from '../adapters/config.ts'
 import { createLogger, scrub } from '../adapters/log.ts'
 import { createApiMetrics, createRegistry, healthServer } from '../adapters/metrics.ts'
-import { policySource } from '../adapters/policies/directory.ts'
+import { publishedPolicies, type PolicySource } from '../adapters/policies/published.ts'
+import { directorySync, type DirectorySync } from '../adapters/policies/sync.ts'
 import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
+import { listen } from '../adapters/postgres/listen.ts'
 import { loadRules } from '../adapters/rules.ts'
+import { signerOf, verifierOf } from '../adapters/signing.ts'
 import { version } from '../adapters/version.ts'
 import { Failure } from '../domain/failure.ts'
 import { applyRule } from '../domain/rules/apply.ts'
 import { lazyClient } from '../temporal/client.ts'
+import { startLoop } from '../temporal/loop.ts'
 import { temporalHealth } from '../temporal/health.ts'
 import { deliverAnswer } from '../temporal/signals.ts'
 import { createApp } from './app.ts'
 import { ensureFirstKey } from './first-key.ts'
+import { policyAudit } from './policy-question.ts'
 import type { ApiDeps, ApiSettings } from './route.ts'
 
 const policyReloadMs = 3_000
@@ -43,27 +48,62 @@ async function assemble(config: ApiConfig) {
   const log = createLogger({ name: 'aegis-api', level: config.AEGIS_LOG_LEVEL })
   const metrics = createApiMetrics(createRegistry('aegis-api'))
   const rules = await loadRules(config.AEGIS_RULES_FILE)
-  const policies = await policySource(config.AEGIS_POLICY_DIRECTORY, {
-    reloadMs: policyReloadMs,
-    onChange: ({ snapshot, error }) => (error === undefined ? log.info({ snapshot: snapshot.hash }, 'policies in force') : log.warn({ error }, 'an edit of the policies is not in use')),
-  })
   const db = connectDatabase({ url: config.DATABASE_URL, applicationName: 'aegis-api', poolMax })
+  const verify = verifierOf(config.AEGIS_POLICY_PUBLIC_KEYS_FILE, 'AEGIS_POLICY_PUBLIC_KEYS_FILE')
+  const publisher = { db, verify, signer: signerOf(config.AEGIS_POLICY_KEY_FILE, 'AEGIS_POLICY_KEY_FILE') }
+  const policies = publishedPolicies(db, {
+    verify,
+    reloadMs: policyReloadMs,
+    onChange: ({ snapshot, error }) => (error === undefined ? log.info({ snapshot: snapshot.hash }, 'policies in force') : log.warn({ error }, 'the policies of record are not in use')),
+  })
+  const sync = config.AEGIS_POLICY_DIRECTORY === '' ? null : directorySync(config.AEGIS_POLICY_DIRECTORY, publisher)
   const client = lazyClient({ address: config.TEMPORAL_ADDRESS })
   const deps: ApiDeps = {
     settings: settingsOf(config, client.options.namespace),
     db,
     policies: () => policies.current(),
+    publisher,
+    auditPolicy: policyAudit(db),
+    sync,
+    refreshPolicies: () => policies.reload(),
     rules: (signal) => applyRule(rules, signal),
     deliver: (delivery) => deliverAnswer(client, delivery),
     temporal: temporalHealth(client, config.AEGIS_CLUSTERS.map(({ name }) => name)),
     log,
     metrics,
   }
+  const keeping = await keepPolicies({ policies, sync, url: config.DATABASE_URL, log })
   const release = async () => {
-    policies.close()
+    await keeping.stop()
     await Promise.allSettled([db.destroy(), client.connection.close()])
   }
   return { deps, release }
+}
+
+/**
+ * Publishes what the directory holds, then and whenever it changes, and takes what others publish. Policies that
+ * nobody could start with stop the process, as long as there are no others; a database that is away does not.
+ */
+async function keepPolicies({ policies, sync, url, log }: { policies: PolicySource; sync: DirectorySync | null; url: string; log: ApiDeps['log'] }) {
+  let told: string | null = null
+  const round = async () => {
+    await sync?.round()
+    const error = sync?.state().error ?? null
+    if (error !== null && error !== told) log.warn({ error }, 'the policy directory is not in force as it stands')
+    told = error
+  }
+  const onFailure = (failure: unknown) => log.warn({ err: failure }, 'the policies could not be synced; it is tried again')
+  await round().catch(onFailure)
+  await policies.reload()
+  if (told !== null && policies.current().published === null) throw new Failure('invalid', 'policy_invalid', told)
+  const listener = listen(url, ['aegis_policy'], () => void policies.reload(), { onError: onFailure })
+  const loop = startLoop(round, { everyMs: policyReloadMs, onFailure })
+  return {
+    stop: async () => {
+      policies.close()
+      await Promise.all([loop.stop(), listener.close()])
+    },
+  }
 }
 
 /** Whether the question of the first key is settled. A database that is away leaves it open; anything else stops the start. */

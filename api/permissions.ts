@@ -12,7 +12,9 @@ export const permissions = [
   'claims:release',
   'policy:read',
   'policy:evaluate',
+  'policy:evaluate-others',
   'policy:simulate',
+  'policy:write',
   'keys:manage',
   'config:read',
 ] as const
@@ -23,7 +25,7 @@ const look: readonly Permission[] = ['remediations:read', 'freeze:read', 'policy
 /** Who may do what. Stopping is easier than starting again: an approver may freeze, an admin lifts it. */
 export const granted: Record<Role, readonly Permission[]> = {
   user: [...look, 'remediations:create'],
-  service: [...look, 'remediations:create', 'alerts:send'],
+  service: [...look, 'remediations:create', 'alerts:send', 'policy:evaluate-others'],
   approver: [...look, 'remediations:create', 'remediations:answer', 'freeze:set'],
   auditor: [...look, 'audit:read', 'policy:simulate'],
   admin: permissions,

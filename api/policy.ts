@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { tzdataVersion } from '../adapters/policies/zones.ts'
-import { decide, refusal } from '../domain/policy/decide.ts'
 import type { Decision } from '../domain/policy/decision.ts'
 import { effects, enforcements } from '../domain/policy/document.ts'
 import { requestTypes, type Facts, type PolicyInput } from '../domain/policy/input.ts'
 import { modes } from '../domain/remediation.ts'
 import { allows } from './permissions.ts'
+import { asked, isAllowed } from './policy-question.ts'
 import { reply, route, type Route } from './route.ts'
 
 const tag = 'Policy'
@@ -38,31 +38,32 @@ const evaluate = route({
   method: 'post',
   path: '/api/v1/policy/evaluate',
   permission: 'policy:evaluate',
-  summary: 'What policy says to a request of yours; nothing is started or recorded',
-  description: 'Who asks is taken from the credential alone, and the time is the server\'s. Facts that Aegis measures itself in a remediation (`request`, `target`, `history`) are yours to suppose here.',
+  summary: 'What policy says to a request of yours; nothing is started',
+  description: 'Who asks is taken from the credential alone, and the time is the server\'s. Facts that Aegis measures itself in a remediation (`request`, `target`, `history`) are yours to suppose here. Question and answer are on record before you hear it: `GET /api/v1/policy/audit/logs`.',
   tag,
   body: evaluateBody,
   output: { 200: answer },
   handle: async ({ deps, body, principal }) => {
-    const { context, request, target, history, ...asked } = body
+    const { context, request, target, history, ...question } = body
     const supposed = { context, request, target, history } as Record<'context' | 'request' | 'target' | 'history', Facts>
-    const input: PolicyInput = { ...asked, ...supposed, principal, approvals: [], now: Date.now(), tzdata: tzdataVersion }
-    const { snapshot, stale, error } = deps.policies()
-    const decision = stale ? refusal(snapshot, input, 'policy_stale', `the policies could not be read again: ${error ?? 'no reason known'}`) : decide(snapshot, input)
-    return reply(200, toAnswer(decision, allows(principal.roles, 'audit:read')))
+    const input: PolicyInput = { ...question, ...supposed, principal, approvals: [], now: Date.now(), tzdata: tzdataVersion }
+    return reply(200, toAnswer(await asked(deps, principal, input), allows(principal.roles, 'audit:read')))
   },
 })
 
 const toAnswer = (decision: Decision, mayReadAudit: boolean): z.infer<typeof answer> => {
-  const { effect, code, reason, message, snapshot, breaches } = decision
-  const allowed = effect === 'allow' && breaches.length === 0
-  return { allowed, effect, code, reason, message, snapshot, decision: mayReadAudit ? { ...decision } : null }
+  const { effect, code, reason, message, snapshot } = decision
+  return { allowed: isAllowed(decision), effect, code, reason, message, snapshot, decision: mayReadAudit ? { ...decision } : null }
 }
 
 const policyItem = z.strictObject({
   id: z.string(),
   name: z.string(),
   hash: z.string(),
+  version: z.int(),
+  managedBy: z.enum(['api', 'git']),
+  author: z.string(),
+  at: z.string(),
   effect: z.enum(effects),
   enforcement: z.enum(enforcements),
   mode: z.enum(modes),
@@ -82,19 +83,21 @@ const list = route({
   output: {
     200: z.strictObject({
       snapshot: z.string(),
-      ageMs: z.number(),
+      /** Number of the snapshot; null while none is in use. */
+      seq: z.int().nullable(),
+      ageMs: z.number().nullable(),
       stale: z.boolean(),
       error: z.string().nullable(),
       items: z.array(policyItem),
     }),
   },
   handle: async ({ deps }) => {
-    const { snapshot, ageMs, stale, error = null } = deps.policies()
-    const items = snapshot.policies.map(({ hash, document }) => {
-      const { id, name, effect, enforcement, mode, priority, actions, resources, owner, message } = document
-      return { id, name, hash, effect, enforcement, mode, priority, actions, resources, owner, message }
+    const { snapshot, published, ageMs, stale, error = null } = deps.policies()
+    const items = (published?.documents ?? []).map(({ id, name, effect, enforcement, mode, priority, actions, resources, owner, message }, at) => {
+      const { hash, version, managedBy, author, at: changedAt } = published!.members[at]!
+      return { id, name, hash, version, managedBy, author, at: changedAt, effect, enforcement, mode, priority, actions, resources, owner, message }
     })
-    return reply(200, { snapshot: snapshot.hash, ageMs: Math.round(ageMs), stale, error, items })
+    return reply(200, { snapshot: snapshot.hash, seq: published?.seq ?? null, ageMs: Number.isFinite(ageMs) ? Math.round(ageMs) : null, stale, error, items })
   },
 })
 

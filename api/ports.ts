@@ -1,4 +1,4 @@
-import type { CurrentPolicies } from '../adapters/policies/directory.ts'
+import type { CurrentPolicies } from '../adapters/policies/published.ts'
 import type { Matched, Unmatched } from '../domain/rules/apply.ts'
 import type { AlertSignal } from '../domain/rules/rule.ts'
 

@@ -2,10 +2,14 @@ import type { Knex } from 'knex'
 import { z } from 'zod'
 import type { ApiMetrics } from '../adapters/metrics.ts'
 import type { Logger } from '../adapters/log.ts'
+import type { Publisher } from '../adapters/policies/publish.ts'
+import type { DirectorySync } from '../adapters/policies/sync.ts'
+import type { PolicyAuditDraft } from '../adapters/postgres/policy-audit.ts'
 import type { Mode, Principal } from '../domain/remediation.ts'
 import type { TemporalHealth } from '../temporal/health.ts'
 import type { AnswerDelivery } from '../temporal/signals.ts'
 import { defaultBodyLimitBytes, type Apart } from './body.ts'
+import type { GroupCommit } from './group-commit.ts'
 import type { AlertRules, Policies } from './ports.ts'
 import type { Permission } from './permissions.ts'
 
@@ -28,6 +32,14 @@ export type ApiDeps = {
   settings: ApiSettings
   db: Knex
   policies: Policies
+  /** Signs and publishes policies. */
+  publisher: Publisher
+  /** Returns when it is on record. */
+  auditPolicy: GroupCommit<PolicyAuditDraft>
+  /** Null: no directory is synced. */
+  sync: DirectorySync | null
+  /** Takes what was just published, without waiting to be told. */
+  refreshPolicies: () => Promise<void>
   rules: AlertRules
   /** Best effort and bounded in time: the relay delivers what is `later`. */
   deliver: (delivery: AnswerDelivery) => Promise<'delivered' | 'later'>
@@ -40,7 +52,7 @@ export type ApiDeps = {
 export const publicPaths = ['/api/v1/health', '/api/v1/health/ping', '/health', '/openapi.json', '/metrics'] as const
 export type PublicPath = (typeof publicPaths)[number]
 
-export type Method = 'get' | 'post' | 'delete'
+export type Method = 'get' | 'post' | 'put' | 'delete'
 type Outputs = { readonly [status: number]: z.ZodType }
 type Parsed<S> = S extends z.ZodType ? z.output<S> : Record<string, never>
 

@@ -2,12 +2,15 @@ import { z } from 'zod'
 import { alertRoutes } from './alerts.ts'
 import { answerRoutes } from './answers.ts'
 import { auditRoutes } from './audit.ts'
+import { authzenRoutes } from './authzen.ts'
 import { executorRoutes } from './executor.ts'
 import { stoppingRoutes } from './freeze.ts'
 import { healthRoutes } from './health.ts'
 import { keyRoutes } from './keys.ts'
 import { policyRoutes } from './policy.ts'
 import { remediationRoutes } from './remediations.ts'
+import { policyAuditRoutes } from './policy-audit.ts'
+import { policyEditRoutes } from './policy-edit.ts'
 import { policyTestRoutes } from './policy-test.ts'
 import { simulateRoutes } from './simulate.ts'
 import { openApiDocument } from './openapi.ts'
@@ -24,6 +27,9 @@ export const routes: readonly Route[] = [
   ...policyRoutes,
   ...simulateRoutes,
   ...policyTestRoutes,
+  ...policyEditRoutes,
+  ...policyAuditRoutes,
+  ...authzenRoutes,
   ...keyRoutes,
   ...healthRoutes,
   publicRoute({

@@ -7,6 +7,7 @@ import { keyCreate, keyList, keyRevoke } from './keys.ts'
 import { doctor, status } from './looking.ts'
 import { outputTo, printable, type Streams } from './output.ts'
 import { policyExplain, policySimulate, policyTest } from './policy.ts'
+import { policyApply, policyList, policyRollback } from './policy-record.ts'
 import { list, remediate, show } from './remediations.ts'
 import { freeze, release, unfreeze } from './stopping.ts'
 
@@ -24,6 +25,9 @@ export const commands: Record<string, Command> = {
   'policy explain': policyExplain,
   'policy simulate': policySimulate,
   'policy test': policyTest,
+  'policy list': policyList,
+  'policy apply': policyApply,
+  'policy rollback': policyRollback,
   'key create': keyCreate,
   'key list': keyList,
   'key revoke': keyRevoke,

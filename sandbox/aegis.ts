@@ -2,12 +2,12 @@
  * Aegis itself on the embedded stack: the API, the decision worker, one execution worker for each
  * cluster and the watcher, each as the process it is in production, with its own role and rights.
  */
-import { mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { migrate } from '../adapters/postgres/connect.ts'
 import { createLoginRoles, databaseRoles, loginName, type DatabaseRole } from '../adapters/postgres/roles.ts'
-import { createWarrantKeys } from '../adapters/signing.ts'
+import { createKeys } from '../adapters/signing.ts'
 import { freePorts } from './ports.ts'
 import { startServer, untilReady, type Server } from './processes.ts'
 import { checkout } from './setup/programs.mjs'
@@ -64,18 +64,19 @@ export async function startAegis(options: AegisOptions): Promise<Aegis> {
   mkdirSync(join(directory, 'logs'), { recursive: true, mode: 0o700 })
   const urls = await prepareDatabase(database)
   const keys = { private: join(directory, 'warrant.key'), public: join(directory, 'warrant.pub') }
-  createWarrantKeys(keys.private, keys.public)
+  const policyKeys = { private: join(directory, 'policy.key'), public: join(directory, 'policy.pub') }
+  for (const pair of [keys, policyKeys]) if (!existsSync(pair.private)) createKeys(pair.private, pair.public)
 
   const apiCount = options.apis ?? 1
   const ports = await freePorts(2 * apiCount + 2 + stack.clusters.length)
   const nextPort = () => ports.shift() ?? 0
-  const common = commonEnv(options)
+  const common = { ...commonEnv(options), AEGIS_POLICY_PUBLIC_KEYS_FILE: policyKeys.public }
   const through = (role: DatabaseRole) => inProxy(urls[role], options.through?.database)
   const firstKeyFile = join(directory, 'first-key')
 
   const apis = Array.from({ length: apiCount }, (_, index) => {
     const port = nextPort()
-    const env = { ...common, DATABASE_URL: through('api'), PORT: `${port}`, AEGIS_FIRST_KEY_FILE: firstKeyFile }
+    const env = { ...common, DATABASE_URL: through('api'), PORT: `${port}`, AEGIS_FIRST_KEY_FILE: firstKeyFile, AEGIS_POLICY_KEY_FILE: policyKeys.private }
     const healthUrl = `http://127.0.0.1:${port}/api/v1/health`
     return { url: `http://127.0.0.1:${port}`, process: processOf(options, { name: index === 0 ? 'api' : `api-${index + 1}`, entry: 'api/main.ts', env, healthUrl }) }
   })

@@ -6,12 +6,12 @@ import type { DecisionDeps } from '../activities/deps.ts'
 import { stepInterceptor } from '../activities/interceptor.ts'
 import { decisionConfig, processEnvironment, type DecisionConfig } from '../adapters/config.ts'
 import { clusterReader, connectCluster } from '../adapters/kubernetes/client.ts'
-import { policySource } from '../adapters/policies/directory.ts'
+import { publishedPolicies } from '../adapters/policies/published.ts'
 import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
-import { listen } from '../adapters/postgres/listen.ts'
+import { listen, type Channel } from '../adapters/postgres/listen.ts'
 import { ensurePartitions } from '../adapters/postgres/partitions.ts'
 import * as store from '../adapters/postgres/store.ts'
-import { freshId, freshNonce, sha256Hex, warrantSigner } from '../adapters/signing.ts'
+import { freshId, freshNonce, sha256Hex, signerOf, verifierOf } from '../adapters/signing.ts'
 import { version } from '../adapters/version.ts'
 import { Failure } from '../domain/failure.ts'
 import { strictestMode, type Ending } from '../domain/remediation.ts'
@@ -38,17 +38,20 @@ const settings = { name: 'aegis-decision', logLevel: config.AEGIS_LOG_LEVEL, tem
 
 await runWorkerProcess(settings, async ({ log, registry }, temporal) => {
   const db = connectDatabase({ url: config.DATABASE_URL, applicationName: settings.name, poolMax: 20 })
-  const policies = await policySource(config.AEGIS_POLICY_DIRECTORY, {
+  const policies = publishedPolicies(db, {
+    verify: verifierOf(config.AEGIS_POLICY_PUBLIC_KEYS_FILE, 'AEGIS_POLICY_PUBLIC_KEYS_FILE'),
     reloadMs: policyReloadMs,
     onChange: ({ snapshot, error }) => (error ? log.error({ error }, 'policies not taken') : log.info({ snapshot: snapshot.hash }, 'policies taken')),
   })
+  await policies.reload()
   policyMetrics(registry, policies)
   const client = lazyClient({ address: config.TEMPORAL_ADDRESS })
   const deps = decisionDeps(config, { db, store, policies, runOf: (id) => whatHappened(client, id) })
   const onFailure = (failure: unknown) => log.warn({ err: failure }, 'a round failed; it is tried again')
 
   const relay = startRelay({ client, outbox: outboxOf(db), inFlightLimit: config.AEGIS_IN_FLIGHT_LIMIT, everyMs: relayEveryMs, onFailure })
-  const listener = listen(config.DATABASE_URL, ['aegis_request', 'aegis_answer'], () => relay.kick(), { onError: onFailure })
+  const wake = (channel: Channel) => (channel === 'aegis_policy' ? void policies.reload() : relay.kick())
+  const listener = listen(config.DATABASE_URL, ['aegis_request', 'aegis_answer', 'aegis_policy'], wake, { onError: onFailure })
   const reconciler = startReconciler({
     client,
     everyMs: config.AEGIS_RECONCILE_EVERY_MS,
@@ -122,7 +125,7 @@ function decisionDeps(config: DecisionConfig, given: Pick<DecisionDeps, 'db' | '
       if (!reader) throw new Failure('invalid', 'unknown_cluster', `cluster \`${name}\` is not in AEGIS_CLUSTERS of the decision worker`)
       return reader
     },
-    signer: warrantSigner(config.AEGIS_WARRANT_KEY_FILE),
+    signer: signerOf(config.AEGIS_WARRANT_KEY_FILE, 'AEGIS_WARRANT_KEY_FILE'),
     sha256: sha256Hex,
     freshId,
     freshNonce,

@@ -9,7 +9,7 @@ import { executionConfig, processEnvironment } from '../adapters/config.ts'
 import { clusterExecutor, connectCluster } from '../adapters/kubernetes/client.ts'
 import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
 import * as store from '../adapters/postgres/store.ts'
-import { keyedDigest, sha256Hex, warrantVerifier } from '../adapters/signing.ts'
+import { keyedDigest, sha256Hex, verifierOf } from '../adapters/signing.ts'
 import { version } from '../adapters/version.ts'
 import { executeQueue } from '../temporal/names.ts'
 import { pollingState, runWorkerProcess, workerOptions } from './process.ts'
@@ -28,7 +28,7 @@ await runWorkerProcess(settings, async ({ log, registry }, temporal) => {
     db,
     store,
     cluster: clusterExecutor(cluster),
-    verify: warrantVerifier(config.AEGIS_WARRANT_PUBLIC_KEYS_FILE),
+    verify: verifierOf(config.AEGIS_WARRANT_PUBLIC_KEYS_FILE, 'AEGIS_WARRANT_PUBLIC_KEYS_FILE'),
     sha256: sha256Hex,
     keyedDigest: keyedDigest(digestKey(config.AEGIS_DIGEST_KEY_FILE)),
     allowedNamespaces: config.AEGIS_NAMESPACES,

@@ -1,7 +1,7 @@
 import { Gauge, type Registry } from '../adapters/metrics.ts'
-import type { PolicySource } from '../adapters/policies/directory.ts'
+import type { PolicySource } from '../adapters/policies/published.ts'
 
-/** Which policies this worker decides by, and how sure it is that they are still the ones on disk. */
+/** Which policies this worker decides by, and how sure it is that they are still those of record. */
 export function policyMetrics(registry: Registry, policies: PolicySource): void {
   const registers = [registry]
   new Gauge({
@@ -16,7 +16,7 @@ export function policyMetrics(registry: Registry, policies: PolicySource): void 
   })
   new Gauge({
     name: 'aegis_policy_age_seconds',
-    help: 'Since the policy directory was last read and found to hold this snapshot; past 60 s everything is denied',
+    help: 'Since the database was last read and found to hold this snapshot; past 60 s everything is denied',
     registers,
     collect() {
       this.set(policies.current().ageMs / 1000)

@@ -9,7 +9,8 @@ import { compileSnapshot, setProblems, type PolicySnapshot } from '../../domain/
 import { problemText, readYaml, type SourceDocument, type SourceError } from './yaml.ts'
 import { wallClock, zoneExists } from './zones.ts'
 
-export type LoadedPolicies = { snapshot: PolicySnapshot; errors?: undefined } | { snapshot?: undefined; errors: SourceError[] }
+/** `documents` are all of them, disabled ones too. */
+export type LoadedPolicies = { snapshot: PolicySnapshot; documents: PolicyDocument[]; errors?: undefined } | { snapshot?: undefined; documents?: undefined; errors: SourceError[] }
 
 /** A file's name and text. */
 export type PolicyFile = { name: string; text: string }
@@ -22,9 +23,9 @@ const sha256 = (text: string): string => createHash('sha256').update(text).diges
 /** Tests of policies stand beside them and are no policies. */
 export const isTestFile = (name: string): boolean => /\.test\.ya?ml$/.test(name)
 
-/** The policy files of a directory by name, not those of directories below it. Rejects when it cannot be read. */
+/** The files of a directory by name, policies and their tests, not those of directories below it. Rejects when it cannot be read. */
 export async function policyFiles(directory: string): Promise<PolicyFile[]> {
-  const names = (await readdir(directory)).filter((name) => /^[^.].*\.ya?ml$/.test(name) && !isTestFile(name)).sort()
+  const names = (await readdir(directory)).filter((name) => /^[^.].*\.ya?ml$/.test(name)).sort()
   if (names.length > mostFiles) throw new Error(`more than ${mostFiles} files in \`${directory}\``)
   const texts = await Promise.all(names.map((name) => readFile(join(directory, name), 'utf8')))
   return names.map((name, at) => ({ name, text: texts[at]! }))
@@ -49,15 +50,18 @@ export function compileFiles(files: readonly PolicyFile[]): LoadedPolicies {
   if (read.length > mostPolicies) errors.push(`more than ${mostPolicies} policies in one directory`)
   const policies = read.map(({ policy }) => policy)
   for (const { document, path, message } of setProblems(policies)) errors.push(problemText(read[document]!.source, path, message))
-  return errors.length > 0 ? { errors } : { snapshot: compileSnapshot(policies, { sha256, wallClock }) }
+  return errors.length > 0 ? { errors } : { snapshot: compileSnapshot(policies, { sha256, wallClock }), documents: policies }
 }
+
+/** One document that came as plain data. */
+export const readDocument = (value: unknown): ReturnType<typeof parsePolicy> => parsePolicy(value, { zoneExists })
 
 /** A problem of one document of a list, by its place in it. */
 export type DocumentProblem = { document: number; path: Path; message: string }
 
 /** Documents that came as plain data, as one snapshot, or every problem in them. */
 export function compileDocuments(values: readonly unknown[]): { snapshot: PolicySnapshot; problems?: undefined } | { snapshot?: undefined; problems: DocumentProblem[] } {
-  const parsed = values.map((value) => parsePolicy(value, { zoneExists }))
+  const parsed = values.map(readDocument)
   const problems = parsed.flatMap((one, document) => (one.problems ?? []).map((problem) => ({ document, ...problem })))
   const policies = parsed.flatMap(({ policy }) => policy ?? [])
   if (problems.length === 0) problems.push(...setProblems(policies))

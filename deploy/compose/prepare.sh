@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes what `docker compose` needs and nobody should choose by hand: passwords, the warrant key
-# pair, the digest key. What is there already stays. Usage, from the top of the checkout:
+# Makes what `docker compose` needs and nobody should choose by hand: passwords, the key pairs of warrants and
+# policies, the digest key. What is there already stays. Usage, from the top of the checkout:
 #   sh deploy/compose/prepare.sh [<observer kubeconfig> <executor kubeconfig>]
 set -eu
 
@@ -22,10 +22,11 @@ keep_kubeconfig() { # from, name
 keep_kubeconfig "${1:-$directory/observer.kubeconfig}" observer.kubeconfig
 keep_kubeconfig "${2:-$directory/executor.kubeconfig}" executor.kubeconfig
 
-if [ ! -e "$directory/warrant.key" ]; then
-  openssl genpkey -algorithm ed25519 -out "$directory/warrant.key"
-  openssl pkey -in "$directory/warrant.key" -pubout -out "$directory/warrant.pub"
-fi
+for pair in warrant policy; do
+  [ ! -e "$directory/$pair.key" ] || continue
+  openssl genpkey -algorithm ed25519 -out "$directory/$pair.key"
+  openssl pkey -in "$directory/$pair.key" -pubout -out "$directory/$pair.pub"
+done
 [ -e "$directory/digest.key" ] || openssl rand -hex 32 >"$directory/digest.key"
 
 # The processes run as whoever prepares, who can read these files, and never as root.

@@ -36,7 +36,12 @@ export type PolicySnapshot = {
   readonly sha256: Sha256
 }
 
-export type CompileOptions = { sha256: Sha256; wallClock: WallClock }
+export type CompileOptions = {
+  sha256: Sha256
+  wallClock: WallClock
+  /** Content hashes by id, for documents that were hashed when they were published; a later version may fill in more defaults. */
+  hashes?: ReadonlyMap<string, string>
+}
 
 /** A problem of the set as a whole, at the document with that place in the list. */
 export type SetProblem = { document: number; path: Path; message: string }
@@ -60,8 +65,8 @@ export function setProblems(documents: readonly PolicyDocument[]): SetProblem[] 
 export function compileSnapshot(documents: readonly PolicyDocument[], options: CompileOptions): PolicySnapshot {
   const [problem] = setProblems(documents)
   if (problem) throw new Failure('invalid', 'policy_invalid', problem.message)
-  const { sha256, wallClock } = options
-  const hashed = documents.map((document) => ({ document, hash: `sha256:${sha256(canonicalJson(document))}` }))
+  const { sha256, wallClock, hashes } = options
+  const hashed = documents.map((document) => ({ document, hash: hashes?.get(document.id) ?? contentHash(document, sha256) }))
   const policies = hashed
     .filter(({ document }) => document.enforcement !== 'disabled')
     .map(({ document, hash }) => compilePolicy(document, hash, wallClock))
@@ -69,6 +74,8 @@ export function compileSnapshot(documents: readonly PolicyDocument[], options: C
   const index = buildIndex(policies.map(({ document, resources }) => ({ actions: document.actions, resources })))
   return Object.freeze({ hash: snapshotHash(hashed, sha256), size: documents.length, policies: Object.freeze(policies), index, sha256 })
 }
+
+export const contentHash = (document: PolicyDocument, sha256: Sha256): string => `sha256:${sha256(canonicalJson(document))}`
 
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 

@@ -1,15 +1,20 @@
 /** An API over a database of the test's own. Every answer is held against the schema its route declares. */
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Knex } from 'knex'
 import { createLogger } from '../../adapters/log.ts'
 import { createApiMetrics, createRegistry } from '../../adapters/metrics.ts'
-import { policySource } from '../../adapters/policies/directory.ts'
+import { publishedPolicies } from '../../adapters/policies/published.ts'
+import { directorySync } from '../../adapters/policies/sync.ts'
 import { createApiKey } from '../../adapters/postgres/keys.ts'
 import { loadRules } from '../../adapters/rules.ts'
+import { createKeys, signerOf, verifierOf } from '../../adapters/signing.ts'
 import { createApp } from '../../api/app.ts'
 import { newApiKey } from '../../api/authentication.ts'
+import { policyAudit } from '../../api/policy-question.ts'
 import { problemSchema, type Problem } from '../../api/problems.ts'
 import { ndjson, type ApiDeps, type ApiSettings, type Route } from '../../api/route.ts'
 import { routes } from '../../api/routes.ts'
@@ -34,16 +39,37 @@ const settings: ApiSettings = {
   temporalUiUrl: 'http://127.0.0.1:8233', temporalNamespace: 'default', policyDirectory: 'policies', rulesFile: 'rules/default.yaml', logLevel: 'silent',
 }
 
-export type ApiOptions = { db: Knex; temporal: string; settings?: Partial<ApiSettings>; log?: (line: string) => void }
+/** One pair for all APIs of a test file: they share databases. */
+const policyKeys = keyPair()
 
-export async function startApi({ db, temporal, settings: changes = {}, log = () => undefined }: ApiOptions): Promise<TestApi> {
+export function keyPair() {
+  const directory = mkdtempSync(join(tmpdir(), 'aegis-keys-'))
+  const [secret, open] = [join(directory, 'policy.key'), join(directory, 'policy.pub')]
+  createKeys(secret, open)
+  const pair = { signer: signerOf(secret, 'the test'), verify: verifierOf(open, 'the test') }
+  rmSync(directory, { recursive: true })
+  return pair
+}
+
+/** `directory`: what is synced; null for nothing, the shipped policies when left out. */
+export type ApiOptions = { db: Knex; temporal: string; directory?: string | null; settings?: Partial<ApiSettings>; log?: (line: string) => void }
+
+export async function startApi({ db, temporal, directory = join(checkout, 'policies'), settings: changes = {}, log = () => undefined }: ApiOptions): Promise<TestApi> {
   const rules = await loadRules(join(checkout, 'rules/default.yaml'))
-  const policies = await policySource(join(checkout, 'policies'), { reloadMs: 60_000 })
+  const publisher = { db, ...policyKeys }
+  const policies = publishedPolicies(db, { verify: publisher.verify, reloadMs: 60_000 })
+  const sync = directory === null ? null : directorySync(directory, publisher)
+  await sync?.round()
+  await policies.reload()
   const client = lazyClient({ address: temporal })
   const deps: ApiDeps = {
-    settings: { ...settings, ...changes },
+    settings: { ...settings, policyDirectory: directory ?? '', ...changes },
     db,
     policies: () => policies.current(),
+    publisher,
+    auditPolicy: policyAudit(db),
+    sync,
+    refreshPolicies: () => policies.reload(),
     rules: (signal) => applyRule(rules, signal),
     deliver: (delivery) => deliverAnswer(client, delivery),
     temporal: temporalHealth(client, ['main', 'edge']),

@@ -142,6 +142,17 @@ describe('who may do what', () => {
     'POST /api/v1/policy/simulate': ['admin', 'auditor'],
     'POST /api/v1/policy/test': everyone,
     'GET /api/v1/policy': everyone,
+    'GET /api/v1/policy/:id': everyone,
+    'POST /api/v1/policy': ['admin'],
+    'PUT /api/v1/policy/:id': ['admin'],
+    'DELETE /api/v1/policy/:id': ['admin'],
+    'POST /api/v1/policy/:id/rollback': ['admin'],
+    'POST /api/v1/policy/apply': ['admin'],
+    'GET /api/v1/policy/audit/logs': ['admin', 'auditor'],
+    'GET /api/v1/policy/audit/snapshots': everyone,
+    'GET /api/v1/policy/audit/sync': everyone,
+    'POST /access/v1/evaluation': everyone,
+    'POST /access/v1/evaluations': everyone,
     'POST /api/v1/keys': ['admin'],
     'GET /api/v1/keys': ['admin'],
     'DELETE /api/v1/keys/:id': ['admin'],
@@ -159,7 +170,7 @@ describe('who may do what', () => {
     const allowed = may[name]?.includes(role)
     const before = await requests()
     // An empty body passes no schema but those of answers, whose remediation is not there.
-    const sent = { ...(role === 'nobody' ? {} : { key: keys[role] }), ...(method === 'POST' ? { body: {} } : {}) }
+    const sent = { ...(role === 'nobody' ? {} : { key: keys[role] }), ...(method === 'POST' || method === 'PUT' ? { body: {} } : {}) }
     const { status } = await api.call(method, path.replace(':id', randomUUID()), sent)
     if (allowed) expect([200, 400, 404, 410]).toContain(status)
     else expect(status).toBe(role === 'nobody' ? 401 : 403)

@@ -1,0 +1,127 @@
+import type { Knex } from 'knex'
+import { canonicalJson } from '../../domain/canonical.ts'
+import { Failure } from '../../domain/failure.ts'
+import type { LedgerActor } from '../../domain/ledger.ts'
+import { parseCase, runCase, type PolicyCase } from '../../domain/policy/cases.ts'
+import { pathText } from '../../domain/policy/check.ts'
+import type { PolicyDocument } from '../../domain/policy/document.ts'
+import { compileSnapshot, contentHash, setProblems, type PolicySnapshot } from '../../domain/policy/snapshot.ts'
+import { statementText } from '../../domain/policy/statement.ts'
+import type { VerifySignature } from '../../domain/warrant.ts'
+import { loadSnapshot, publishPolicies, type Cause, type ManagedBy, type PolicyEdit, type PolicyMember } from '../postgres/policies.ts'
+import { sha256Hex, type Signer } from '../signing.ts'
+import { proven, type Published } from './published.ts'
+import { tzdataVersion, wallClock } from './zones.ts'
+
+export type Publisher = { db: Knex; signer: Signer; verify: VerifySignature }
+
+/** `tests` are plain test documents; left out, those beside the policy stay. Without a document the policy is taken back. */
+export type Edit = { id: string; document: PolicyDocument | null; tests?: unknown[] }
+
+export type ChangeSet = {
+  edits: Edit[]
+  /** Replace the tests that came from files. */
+  fileTests?: unknown[]
+  managedBy: ManagedBy
+  cause: Cause
+  author: LedgerActor
+  comment: string
+  commit: string | null
+}
+
+/** `field` names the policy or the test; the message what is wrong with it. */
+export type Refusal = { code: string; errors: { field: string; message: string }[] }
+
+export type PublishResult =
+  | { published: true; seq: number; versions: Record<string, number>; snapshot: string }
+  | { published: false; refused: null; snapshot: string } // nothing would change
+  | { published: false; refused: Refusal }
+
+/** What is in force and proven; undefined when nothing was ever published. */
+export async function inForce({ db, verify }: Pick<Publisher, 'db' | 'verify'>): Promise<Published | undefined> {
+  const stored = await loadSnapshot(db)
+  return stored === undefined || stored === 'known' ? undefined : proven(stored, verify)
+}
+
+/**
+ * Makes a change set the new snapshot in force: all of it or nothing. The whole set is compiled and every test beside
+ * it run first. `changeOf` is told what is in force; it is asked again when somebody else publishes in between.
+ */
+export async function publish(publisher: Publisher, changeOf: (base: Published | undefined) => ChangeSet): Promise<PublishResult> {
+  for (let tries = 0; tries < triesLimit; tries++) {
+    const base = await inForce(publisher)
+    const change = changeOf(base)
+    const prepared = prepare(base, change)
+    if ('errors' in prepared) return { published: false, refused: prepared }
+    if (prepared.edits.length === 0 && sameTests(base, prepared)) return { published: false, refused: null, snapshot: prepared.snapshot.hash }
+    try {
+      return await commit(publisher, base, change, prepared)
+    } catch (failure) {
+      if (!(failure instanceof Failure && failure.code === 'policies_moved')) throw failure
+    }
+  }
+  throw new Failure('unavailable', 'policies_busy', `the policies were changed ${triesLimit} times while this change was checked: send it again`)
+}
+
+const triesLimit = 3
+
+type Prepared = { edits: PolicyEdit[]; snapshot: PolicySnapshot; tests: unknown[] }
+
+async function commit({ db, signer }: Publisher, base: Published | undefined, { managedBy, cause, author, comment, commit: sha }: ChangeSet, { edits, snapshot, tests }: Prepared): Promise<PublishResult> {
+  const [onto, { hash }, { keyId }] = [base?.seq ?? 0, snapshot, signer]
+  const statement = statementText({ type: 'aegis-policy-snapshot-v1', seq: onto + 1, hash, keyId })
+  const done = await publishPolicies(db, { onto, edits, managedBy, cause, author, comment, commit: sha, hash, statement, keyId, signature: signer.sign(statement), tests })
+  return { published: true, ...done, snapshot: hash }
+}
+
+function prepare(base: Published | undefined, { edits, fileTests, managedBy }: ChangeSet): Prepared | Refusal {
+  const members = new Map(base?.members.map((member) => [member.id, member]))
+  const foreign = edits.filter(({ id }) => members.has(id) && members.get(id)!.managedBy !== managedBy)
+  if (foreign.length > 0) return { code: managedBy === 'git' ? 'managed_by_api' : 'managed_by_git', errors: foreign.map(({ id }) => ({ field: id, message: foreignText(id, managedBy) })) }
+
+  const changed = edits.map((edit) => toEdit(edit, members.get(edit.id))).filter(({ edit, was }) => !same(edit, was))
+  const documents = new Map(base?.documents.map((document) => [document.id, document]))
+  const hashes = new Map(base?.members.map(({ id, hash }) => [id, hash]))
+  for (const { id, document } of edits) {
+    if (document) documents.set(id, document)
+    else documents.delete(id)
+  }
+  for (const { edit } of changed) if (edit.document) hashes.set(edit.id, edit.document.hash)
+  const all = [...documents.values()]
+  const problems = setProblems(all)
+  if (problems.length > 0) return { code: 'policy_invalid', errors: problems.map(({ document, path, message }) => ({ field: `${all[document]!.id}.${pathText(path)}`, message })) }
+
+  const snapshot = compileSnapshot(all, { sha256: sha256Hex, wallClock, hashes })
+  const tests = fileTests ?? base?.tests ?? []
+  const testsBeside = all.flatMap(({ id }) => edits.find((edit) => edit.id === id)?.tests ?? members.get(id)?.tests ?? [])
+  const errors = failuresOf(snapshot, [...tests, ...testsBeside])
+  return errors.length > 0 ? { code: 'policy_tests_failed', errors } : { edits: changed.map(({ edit }) => edit), snapshot, tests }
+}
+
+const foreignText = (id: string, managedBy: ManagedBy): string =>
+  managedBy === 'git'
+    ? `policy \`${id}\` is in force from the API: take it back there first, or give the file's policy another id`
+    : `policy \`${id}\` comes from Git: change its file and let it be synced`
+
+function toEdit({ id, document, tests }: Edit, was: PolicyMember | undefined): { edit: PolicyEdit; was: PolicyMember | undefined } {
+  const text = document && { text: canonicalJson(document), hash: contentHash(document, sha256Hex) }
+  return { edit: { id, document: text, tests: document ? (tests ?? was?.tests ?? []) : [] }, was }
+}
+
+const same = ({ document, tests }: PolicyEdit, was: PolicyMember | undefined): boolean =>
+  document?.hash === was?.hash && canonicalJson(tests) === canonicalJson(was?.tests ?? [])
+
+const sameTests = (base: Published | undefined, { tests }: Prepared): boolean => canonicalJson(tests) === canonicalJson(base?.tests ?? [])
+
+function failuresOf(snapshot: PolicySnapshot, tests: readonly unknown[]): Refusal['errors'] {
+  return tests.flatMap((value, at) => {
+    const { test, problems } = parseCase(value, tzdataVersion)
+    if (!test) return problems.map(({ path, message }) => ({ field: `tests[${at}].${pathText(path)}`, message }))
+    return failureOf(snapshot, test)
+  })
+}
+
+function failureOf(snapshot: PolicySnapshot, test: PolicyCase): Refusal['errors'] {
+  const { ok, failures, message } = runCase(snapshot, test)
+  return ok ? [] : [{ field: `test \`${test.name}\``, message: `${failures.join('; ')} (${message})` }]
+}

@@ -1,0 +1,97 @@
+import type { LedgerActor } from '../../domain/ledger.ts'
+import type { PolicyDocument } from '../../domain/policy/document.ts'
+import { contentHash } from '../../domain/policy/snapshot.ts'
+import { sha256Hex } from '../signing.ts'
+import { readCases } from './cases.ts'
+import { commitOf } from './commit.ts'
+import { cannotRead, compileFiles, filesDigest, isTestFile, policyFiles, type PolicyFile } from './files.ts'
+import { publish, type ChangeSet, type Edit, type Publisher } from './publish.ts'
+import type { Published } from './published.ts'
+import { readYaml } from './yaml.ts'
+
+export type SyncState = {
+  directory: string
+  /** Of the checkout that was published last; null outside one. */
+  commit: string | null
+  /** When the directory was last found to be what is in force; null: not yet. */
+  syncedAt: string | null
+  /** Why what the directory holds now is not in force. */
+  error: string | null
+}
+
+export type DirectorySync = {
+  /** Publishes the directory's policies where they changed since they last were; rejects only where the database does not answer. */
+  round(): Promise<void>
+  state(): SyncState
+}
+
+const syncer: LedgerActor = { id: 'policy-sync', kind: 'system', owner: 'aegis' }
+
+/**
+ * A directory of YAML as the source of truth for the policies in it. It is published when its content changes, not
+ * whenever it differs from what is in force: two processes with an old and a new copy would take turns otherwise.
+ */
+export function directorySync(directory: string, publisher: Publisher): DirectorySync {
+  let done: string | undefined
+  let state: SyncState = { directory, commit: null, syncedAt: null, error: null }
+
+  return {
+    state: () => state,
+    async round() {
+      const read = await filesOf(directory)
+      if ('error' in read) return void (state = { ...state, error: read.error })
+      if (read.digest === done) return
+      const refused = await publishFiles(publisher, read.files, await commitOf(directory))
+      if ('error' in refused) return void (state = { ...state, error: refused.error })
+      done = read.digest
+      state = { directory, commit: refused.commit, syncedAt: new Date().toISOString(), error: null }
+    },
+  }
+}
+
+async function filesOf(directory: string): Promise<{ files: PolicyFile[]; digest: string } | { error: string }> {
+  try {
+    const files = await policyFiles(directory)
+    return { files, digest: filesDigest(files) }
+  } catch (failure) {
+    return { error: cannotRead(directory, failure) }
+  }
+}
+
+/** Files as the whole of what Git manages: what is not among them any more is taken back. */
+export async function publishFiles(
+  publisher: Publisher,
+  files: readonly PolicyFile[],
+  commit: string | null,
+  { author = syncer, comment }: { author?: LedgerActor; comment?: string } = {},
+): Promise<{ commit: string | null } | { error: string }> {
+  const tests = files.filter(({ name }) => isTestFile(name))
+  const { documents, errors } = compileFiles(files.filter(({ name }) => !isTestFile(name)))
+  const problems = [...(errors ?? []), ...(readCases(tests).errors ?? [])]
+  if (!documents || problems.length > 0) return { error: problems.join('\n') }
+  const fileTests = tests.flatMap(({ name, text }) => readYaml(name, text).documents.map(({ value }) => value))
+  const told = comment ?? (commit === null ? 'synced from its directory' : `synced at commit ${commit.slice(0, 12)}`)
+  const result = await publish(publisher, (base): ChangeSet => ({ edits: editsOf(documents, base), fileTests, managedBy: 'git', cause: 'sync', author, comment: told, commit }))
+  if (result.published || !result.refused) return { commit }
+  return { error: result.refused.errors.map(({ field, message }) => `${field}: ${message}`).join('\n') }
+}
+
+function editsOf(documents: readonly PolicyDocument[], base: Published | undefined): Edit[] {
+  const present = new Set(documents.map(({ id }) => id))
+  const gone = (base?.members ?? []).filter(({ id, managedBy }) => managedBy === 'git' && !present.has(id))
+  return [...documents.map((document) => ({ id: document.id, document })), ...gone.map(({ id }) => ({ id, document: null }))]
+}
+
+/** How the files differ from what is in force, by policy. */
+export type Drift = { id: string; difference: 'not_in_force' | 'other_content' | 'not_in_files' }
+
+export function driftOf(documents: readonly PolicyDocument[], base: Published | null): Drift[] {
+  const inForce = new Map((base?.members ?? []).filter(({ managedBy }) => managedBy === 'git').map((member) => [member.id, member.hash]))
+  const wanted = new Map(documents.map((document) => [document.id, contentHash(document, sha256Hex)]))
+  const ids = [...new Set([...inForce.keys(), ...wanted.keys()])].sort()
+  return ids.flatMap((id): Drift[] => {
+    if (!inForce.has(id)) return [{ id, difference: 'not_in_force' }]
+    if (!wanted.has(id)) return [{ id, difference: 'not_in_files' }]
+    return inForce.get(id) === wanted.get(id) ? [] : [{ id, difference: 'other_content' }]
+  })
+}

@@ -1,0 +1,187 @@
+import type { Knex } from 'knex'
+import { Failure } from '../../domain/failure.ts'
+import type { LedgerActor } from '../../domain/ledger.ts'
+import { guarded } from './failures.ts'
+import { appendEntry } from './ledger.ts'
+import { fromCursor, toPage, type Page } from './pages.ts'
+import { first, iso, rows } from './sql.ts'
+
+export type ManagedBy = 'api' | 'git'
+export type Cause = 'edit' | 'rollback' | 'sync'
+
+/** A policy as it stands in a snapshot. `document` is canonical JSON, of which `hash` is the digest. */
+export type PolicyMember = { id: string; version: number; hash: string; document: string; tests: unknown[]; managedBy: ManagedBy; author: string; comment: string; at: string }
+
+/** What is in force, as stored: nothing in here is proven before its signature is. */
+export type StoredSnapshot = {
+  seq: number
+  hash: string
+  statement: string
+  keyId: string
+  signature: string
+  members: PolicyMember[]
+  /** Tests of policies that come from files. */
+  tests: unknown[]
+}
+
+/** One edit of one policy; without a document it is taken back. */
+export type PolicyEdit = { id: string; document: { text: string; hash: string } | null; tests: unknown[] }
+
+export type Publication = {
+  /** The snapshot this one was made of; 0 for none. Another one in force by now is a conflict. */
+  onto: number
+  edits: PolicyEdit[]
+  managedBy: ManagedBy
+  cause: Cause
+  author: LedgerActor
+  comment: string
+  commit: string | null
+  hash: string
+  statement: string
+  keyId: string
+  signature: string
+  tests: unknown[]
+}
+
+type SnapshotRow = { seq: number; hash: string; statement: string; key_id: string; signature: string; tests: string; members: string }
+
+const snapshotColumns = 'seq, hash, statement, key_id, signature, tests, members'
+
+/** What is in force. Undefined: nothing was ever published. `known`: its statement is the one that the caller has. */
+export const loadSnapshot = guarded(async (db: Knex, known = ''): Promise<StoredSnapshot | 'known' | undefined> => {
+  const newest = await first<{ seq: number; statement: string }>(db, 'select seq, statement from control.policy_snapshots order by seq desc limit 1')
+  if (!newest || newest.statement === known) return newest && 'known'
+  const row = await first<SnapshotRow>(db, `select ${snapshotColumns} from control.policy_snapshots where seq = :seq`, { seq: newest.seq })
+  return row && toSnapshot(db, row)
+})
+
+/** The snapshot that decisions name by this hash, the newest where it came back. */
+export const loadSnapshotByHash = guarded(async (db: Knex, hash: string): Promise<StoredSnapshot | undefined> => {
+  const row = await first<SnapshotRow>(db, `select ${snapshotColumns} from control.policy_snapshots where hash = :hash order by seq desc limit 1`, { hash })
+  return row && toSnapshot(db, row)
+})
+
+async function toSnapshot(db: Knex, { seq, hash, statement, key_id: keyId, signature, tests, members }: SnapshotRow): Promise<StoredSnapshot> {
+  const found = await rows<VersionRow>(
+    db,
+    `select ${versionColumns} from jsonb_array_elements(:members::jsonb) with ordinality m(pair, place)
+     join control.policy_versions v on v.policy_id = m.pair->>0 and v.version = (m.pair->>1)::integer order by m.place`,
+    { members },
+  )
+  return { seq, hash, statement, keyId, signature, tests: JSON.parse(tests) as unknown[], members: found.flatMap((row) => toMember(row) ?? []) }
+}
+
+type VersionRow = {
+  policy_id: string
+  version: number
+  content_hash: string | null
+  document: string | null
+  tests: string
+  managed_by: ManagedBy
+  author: string
+  comment: string
+  at: Date
+}
+
+const versionColumns = 'v.policy_id, v.version, v.content_hash, v.document, v.tests, v.managed_by, v.author, v.comment, v.at'
+
+function toMember(row: VersionRow): PolicyMember | undefined {
+  const { policy_id: id, version, content_hash: hash, document, tests, managed_by: managedBy, author, comment, at } = row
+  if (hash === null || document === null) return undefined
+  return { id, version, hash, document, tests: JSON.parse(tests) as unknown[], managedBy, author, comment, at: iso(at) }
+}
+
+/**
+ * Adds the versions and the snapshot, says so in the ledger and tells whoever listens, in one transaction.
+ * Throws `Failure('conflict', 'policies_moved')` when another snapshot is in force than the one this was made of.
+ */
+export const publishPolicies = guarded((db: Knex, publication: Publication): Promise<{ seq: number; versions: Record<string, number> }> =>
+  db.transaction(async (trx) => {
+    await rows(trx, `select pg_advisory_xact_lock(hashtextextended('control.policies', 0))`)
+    const before = await first<{ seq: number; members: string }>(trx, 'select seq, members from control.policy_snapshots order by seq desc limit 1')
+    if ((before?.seq ?? 0) !== publication.onto) throw new Failure('conflict', 'policies_moved', 'the policies were changed meanwhile: look at them again, then repeat the change')
+    const versions: Record<string, number> = {}
+    for (const edit of publication.edits) versions[edit.id] = await addVersion(trx, edit, publication)
+    const seq = publication.onto + 1
+    const members = membersAfter(before ? (JSON.parse(before.members) as Member[]) : [], publication.edits, versions)
+    await addSnapshot(trx, seq, members, publication)
+    await tell(trx, seq, versions, publication)
+    return { seq, versions }
+  }),
+)
+
+type Member = [id: string, version: number]
+
+function membersAfter(before: Member[], edits: PolicyEdit[], versions: Record<string, number>): Member[] {
+  const members = new Map(before)
+  for (const { id, document } of edits) {
+    if (document === null) members.delete(id)
+    else members.set(id, versions[id]!)
+  }
+  return [...members].sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
+async function addVersion(trx: Knex, { id, document, tests }: PolicyEdit, { managedBy, author, comment }: Publication): Promise<number> {
+  const row = await first<{ version: number }>(
+    trx,
+    `insert into control.policy_versions (policy_id, version, content_hash, document, tests, managed_by, author, comment)
+     select :id, coalesce(max(v.version), 0) + 1, :hash, :document, :tests, :managedBy, :author, :comment
+     from control.policy_versions v where v.policy_id = :id returning version`,
+    { id, hash: document?.hash ?? null, document: document?.text ?? null, tests: JSON.stringify(tests), managedBy, author: author.id, comment },
+  )
+  if (!row) throw new Error('adding a policy version returned no row')
+  return row.version
+}
+
+const addSnapshot = (trx: Knex, seq: number, members: Member[], { hash, tests, statement, keyId, signature, cause, author, comment, commit }: Publication) =>
+  rows(
+    trx,
+    `insert into control.policy_snapshots (seq, hash, members, tests, statement, key_id, signature, cause, author, comment, commit)
+     values (:seq, :hash, :members, :tests, :statement, :keyId, :signature, :cause, :author, :comment, :commit)`,
+    { seq, hash, members: JSON.stringify(members), tests: JSON.stringify(tests), statement, keyId, signature, cause, author: author.id, comment, commit },
+  )
+
+/** A ledger entry is short; more edits than this are told by their number and the snapshot's hash, which covers them. */
+const mostEditsTold = 100
+
+async function tell(trx: Knex, seq: number, versions: Record<string, number>, { edits, hash, cause, author, comment, commit, keyId }: Publication): Promise<void> {
+  const told = edits.slice(0, mostEditsTold).map(({ id, document }) => ({ id, version: versions[id]!, hash: document?.hash ?? null }))
+  const body = { seq, snapshot: hash, cause, comment, commit, keyId, edits: told, editCount: edits.length }
+  await appendEntry(trx, { stream: 'policies', stepKey: `published/${seq}`, kind: 'policies_published', actor: author, body })
+  await rows(trx, `select pg_notify('aegis_policy', :seq::text)`, { seq })
+}
+
+export type PolicyVersion = { version: number; hash: string | null; managedBy: ManagedBy; author: string; comment: string; at: string }
+
+/** Newest first, withdrawals among them. */
+export const listVersions = guarded(async (db: Knex, id: string, { limit, cursor }: { limit: number; cursor?: string }): Promise<Page<PolicyVersion>> => {
+  const [before] = fromCursor(cursor, 1)
+  const found = await rows<VersionRow>(
+    db,
+    `select ${versionColumns} from control.policy_versions v where v.policy_id = :id and v.version < coalesce(:before::integer, 2147483647)
+     order by v.version desc limit :limit`,
+    { id, before: before ?? null, limit: limit + 1 },
+  )
+  const items = found.map(({ version, content_hash: hash, managed_by: managedBy, author, comment, at }) => ({ version, hash, managedBy, author, comment, at: iso(at) }))
+  return toPage(items, limit, ({ version }) => [`${version}`])
+})
+
+/** One version with its document; undefined when there is none, or it was a withdrawal. */
+export const loadVersion = guarded(async (db: Knex, id: string, version: number): Promise<PolicyMember | undefined> => {
+  const row = await first<VersionRow>(db, `select ${versionColumns} from control.policy_versions v where v.policy_id = :id and v.version = :version`, { id, version })
+  return row && toMember(row)
+})
+
+export type SnapshotRecord = { seq: number; hash: string; cause: Cause; author: string; comment: string; commit: string | null; at: string; keyId: string; statement: string; signature: string; policies: number }
+
+/** Every snapshot that was ever in force, newest first. */
+export const listSnapshots = guarded(async (db: Knex, { limit, cursor }: { limit: number; cursor?: string }): Promise<Page<SnapshotRecord>> => {
+  const [before] = fromCursor(cursor, 1)
+  const found = await rows<Omit<SnapshotRecord, 'at' | 'keyId'> & { at: Date; key_id: string }>(
+    db,
+    `select seq, hash, cause, author, comment, commit, at, key_id, statement, signature, jsonb_array_length(members::jsonb) as policies
+     from control.policy_snapshots where seq < coalesce(:before::integer, 2147483647) order by seq desc limit :limit`,
+    { before: before ?? null, limit: limit + 1 },
+  )
+  return toPage(found.map(({ at, key_id: keyId, ...rest }) => ({ ...rest, at: iso(at), keyId })), limit, ({ seq }) => [`${seq}`])
+})

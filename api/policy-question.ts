@@ -1,0 +1,46 @@
+import type { Knex } from 'knex'
+import { savePolicyAudit, type PolicyAuditDraft } from '../adapters/postgres/policy-audit.ts'
+import { freshId } from '../adapters/signing.ts'
+import { Failure } from '../domain/failure.ts'
+import { decide, refusal } from '../domain/policy/decide.ts'
+import type { Decision } from '../domain/policy/decision.ts'
+import type { PolicyInput } from '../domain/policy/input.ts'
+import { canonical } from '../domain/policy/request.ts'
+import type { Principal } from '../domain/remediation.ts'
+import { groupCommit, type GroupCommit } from './group-commit.ts'
+import type { ApiDeps } from './route.ts'
+
+export const isAllowed = ({ effect, breaches }: Decision): boolean => effect === 'allow' && breaches.length === 0
+
+/** Answers a question put to the policies directly. It is on record, by whom and with all its facts, before anybody hears the answer. */
+export async function asked({ policies, auditPolicy }: Pick<ApiDeps, 'policies' | 'auditPolicy'>, by: Principal, input: PolicyInput): Promise<Decision> {
+  const { snapshot, stale, error } = policies()
+  const decision = stale ? refusal(snapshot, input, 'policy_stale', `the policies in force could not be confirmed: ${error ?? 'no reason known'}`) : decide(snapshot, input)
+  const { action, resource, type } = input
+  const { effect: result, code, message: reason } = decision
+  await auditPolicy({
+    logId: freshId(),
+    userId: by.id,
+    owner: by.owner,
+    action,
+    resource,
+    type,
+    result,
+    allowed: isAllowed(decision),
+    code,
+    reason,
+    snapshot: snapshot.hash,
+    input: canonical(input) ?? JSON.stringify(null),
+  })
+  return decision
+}
+
+const mostInGroup = 200
+const mostWaiting = 5_000
+
+export const policyAudit = (db: Knex): GroupCommit<PolicyAuditDraft> =>
+  groupCommit((drafts) => savePolicyAudit(db, drafts), {
+    mostInGroup,
+    mostWaiting,
+    full: () => new Failure('unavailable', 'audit_busy', `${mostWaiting} answers wait to be put on record: ask again in a moment`),
+  })

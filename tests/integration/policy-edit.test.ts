@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { decide } from '../../domain/policy/decide.ts'
+import type { PolicyInput } from '../../domain/policy/input.ts'
+import { loadSnapshotByHash } from '../../adapters/postgres/policies.ts'
+import { proven } from '../../adapters/policies/published.ts'
+import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
+import { stack } from '../helpers/stack.ts'
+import { openDatabase, type TestDatabase } from './postgres/database.ts'
+
+let db: TestDatabase
+let api: TestApi
+let admin: { key: string; id: string }
+let service: { key: string; id: string }
+let user: { key: string; id: string; owner: string }
+
+beforeAll(async () => {
+  db = await openDatabase()
+  api = await startApi({ db: db.api, temporal: stack.temporal.address })
+  admin = await keyFor(db.api, ['admin'], 'ann')
+  service = await keyFor(db.api, ['service'])
+  user = await keyFor(db.api, ['user'])
+})
+afterAll(async () => {
+  await api.close()
+  await db.close()
+})
+
+const policy = (id: string, changes: object = {}) => ({
+  apiVersion: 'aegis.dev/policy/v1', id, effect: 'allow', actions: ['pvc:resize'], resources: ['k8s:main/data/**'],
+  when: { attr: 'request.gigabytes', op: 'lte', value: 10 }, message: 'small volumes', owner: 'storage', ...changes,
+})
+const call = (method: string, path: string, body?: unknown, key = admin.key) => api.call(method, path, { key, ...(body === undefined ? {} : { body }) })
+const ask = (gigabytes: number | undefined, key = user.key) => call('POST', '/api/v1/policy/evaluate', { action: 'pvc:resize', resource: 'k8s:main/data/pvc/db-0', request: gigabytes === undefined ? {} : { gigabytes } }, key)
+
+function deepCondition(levels: number): object {
+  return levels === 0 ? { attr: 'context.severity', op: 'exists' } : { not: deepCondition(levels - 1) }
+}
+
+const failing = {
+  apiVersion: 'aegis.dev/policy-test/v1', name: 'large ones too', now: '2026-06-03T12:00:00Z',
+  request: { action: 'pvc:resize', resource: 'k8s:main/data/pvc/a', request: { gigabytes: 50 } }, expect: { proceed: 'act' },
+}
+
+describe('a policy made through the API', () => {
+  test('is in force when the answer comes, changes by versions, rolls back and is taken back', async () => {
+    expect((await ask(5)).body).toMatchObject({ allowed: false, code: 'no_policy_matched' })
+    const created = await call('POST', '/api/v1/policy', { document: policy('resize'), comment: 'volumes may grow' })
+    expect([created.status, created.body]).toEqual([201, expect.objectContaining({ id: 'resize', version: 1, changed: true })])
+    expect((await ask(5)).body).toMatchObject({ allowed: true, snapshot: created.body['snapshot'] })
+    expect((await ask(undefined)).body).toMatchObject({ allowed: false })
+
+    const tighter = policy('resize', { when: { attr: 'request.gigabytes', op: 'lte', value: 1 } })
+    expect((await call('PUT', '/api/v1/policy/resize', { document: tighter, version: 1, comment: 'less' })).body).toMatchObject({ version: 2 })
+    expect((await ask(5)).body).toMatchObject({ allowed: false })
+    expect(await call('PUT', '/api/v1/policy/resize', { document: tighter, version: 1, comment: 'late' })).toMatchObject({ status: 409, problem: { code: 'version_conflict' } })
+    expect((await call('PUT', '/api/v1/policy/resize', { document: tighter, version: 2, comment: 'same' })).body).toMatchObject({ version: 2, changed: false })
+
+    expect((await call('POST', '/api/v1/policy/resize/rollback', { to: 1, comment: 'back' })).body).toMatchObject({ version: 3 })
+    expect((await ask(5)).body).toMatchObject({ allowed: true })
+    const shown = (await call('GET', '/api/v1/policy/resize')).body as { version: number; versions: { items: { version: number; comment: string }[] } }
+    expect([shown.version, shown.versions.items.map(({ version, comment }) => [version, comment])]).toEqual([3, [[3, 'back'], [2, 'less'], [1, 'volumes may grow']]])
+
+    expect((await call('DELETE', '/api/v1/policy/resize?version=3&comment=done')).body).toMatchObject({ version: null, changed: true })
+    expect((await ask(5)).body).toMatchObject({ allowed: false })
+    expect((await call('GET', '/api/v1/policy/resize')).status).toBe(404)
+    expect((await call('POST', '/api/v1/policy', { document: policy('resize'), comment: 'again' })).body).toMatchObject({ version: 5 })
+    const snapshots = (await call('GET', '/api/v1/policy/audit/snapshots')).body['items'] as { cause: string; author: string }[]
+    expect(snapshots.slice(0, 5).map(({ cause, author }) => [cause, author])).toEqual([['edit', admin.id], ['edit', admin.id], ['rollback', admin.id], ['edit', admin.id], ['edit', admin.id]])
+  })
+
+  test.each([
+    ['is one already', { document: policy('resize'), comment: 'x' }, 409, 'policy_exists', ''],
+    ['names an unknown field', { document: policy('odd', { efect: 'deny' }), comment: 'x' }, 400, 'policy_invalid', 'document.efect'],
+    ['reaches for a prototype', { document: policy('odd', { when: { attr: 'context.constructor.name', op: 'exists' } }), comment: 'x' }, 400, 'policy_invalid', 'document.when.attr'],
+    ['is nested too deep', { document: policy('odd', { when: deepCondition(12) }), comment: 'x' }, 400, 'policy_invalid', 'document.when'],
+    ['has a huge list', { document: policy('odd', { when: { attr: 'context.severity', op: 'in', value: Array.from({ length: 300 }, (_, at) => `${at}`) } }), comment: 'x' }, 400, 'policy_invalid', 'document.when.value'],
+    ['asks for a regular expression', { document: policy('odd', { when: { attr: 'context.severity', op: 'matches', value: '(a+)+$' } }), comment: 'x' }, 400, 'policy_invalid', 'document.when.op'],
+    ['has no reason given', { document: policy('odd') }, 400, 'bad_request', 'comment'],
+    ['comes with a test it fails', { document: policy('odd'), comment: 'x', tests: [failing] }, 400, 'policy_tests_failed', 'test `large ones too`'],
+  ])('is refused when it %s, with the place and the reason, and the running snapshot stays', async (_what, body, status, code, field) => {
+    const before = api.deps.policies().snapshot.hash
+    const { status: got, problem } = await call('POST', '/api/v1/policy', body)
+    expect([got, problem.code, (problem.errors[0]?.field ?? '').slice(0, field.length)]).toEqual([status, code, field])
+    await api.deps.refreshPolicies()
+    expect(api.deps.policies().snapshot.hash).toBe(before)
+  })
+
+  test('may not change what comes from Git', async () => {
+    const listed = (await call('GET', '/api/v1/policy')).body['items'] as { id: string; managedBy: string; version: number }[]
+    const { id, version } = listed.find(({ managedBy }) => managedBy === 'git')!
+    expect(await call('PUT', `/api/v1/policy/${id}`, { document: policy(id), version, comment: 'mine' })).toMatchObject({ status: 409, problem: { code: 'managed_by_git' } })
+    expect(await call('DELETE', `/api/v1/policy/${id}?version=${version}&comment=mine`)).toMatchObject({ status: 409, problem: { code: 'managed_by_git' } })
+    expect(await call('POST', '/api/v1/policy/apply', { files: [] })).toMatchObject({ status: 409, problem: { code: 'directory_synced' } })
+  })
+
+  test('drift between the files and what is in force is shown', async () => {
+    expect((await call('GET', '/api/v1/policy/audit/sync')).body).toMatchObject({ error: null, drift: [] })
+  })
+})
+
+describe('files published by a pipeline', () => {
+  test('are the whole of what Git manages, at their commit', async () => {
+    const alone = await openDatabase()
+    const pipeline = await startApi({ db: alone.api, temporal: stack.temporal.address, directory: null })
+    const { key } = await keyFor(alone.api, ['admin'])
+    const commit = 'b'.repeat(40)
+    const file = (...ids: string[]) => ({ key, body: { files: [{ name: 'a.yaml', text: ids.map((each) => JSON.stringify(policy(each))).join('\n---\n') }], commit } })
+    expect((await pipeline.call('POST', '/api/v1/policy/apply', file('one', 'two'))).body).toMatchObject({ commit })
+    await pipeline.call('POST', '/api/v1/policy', { key, body: { document: policy('byhand'), comment: 'x' } })
+    await pipeline.call('POST', '/api/v1/policy/apply', file('two'))
+    expect(pipeline.deps.policies().snapshot.policies.map(({ document }) => document.id)).toEqual(['byhand', 'two'])
+    expect(await pipeline.call('POST', '/api/v1/policy/apply', { key, body: { files: [{ name: 'a.yaml', text: 'id: x\nid: y\n' }] } })).toMatchObject({ status: 400, problem: { errors: [{ message: expect.stringMatching(/^a\.yaml:2: /) }] } })
+    await pipeline.close()
+    await alone.close()
+  })
+})
+
+describe('the audit log of policies', () => {
+  test('has a question before its answer is heard, and the decision can be made again from it, bit for bit', async () => {
+    const { body: answer } = await ask(3, admin.key)
+    const { items } = (await call('GET', `/api/v1/policy/audit/logs?userId=${admin.id}&limit=1`)).body as { items: { input: PolicyInput; snapshot: string; result: string; code: string }[] }
+    expect(items).toMatchObject([{ result: answer['effect'], code: answer['code'], snapshot: answer['snapshot'] }])
+    const stored = await loadSnapshotByHash(db.reader, items[0]!.snapshot)
+    expect(JSON.parse(JSON.stringify(decide(proven(stored!, api.deps.publisher.verify).snapshot, items[0]!.input)))).toEqual(answer['decision'])
+  })
+
+  test('is filtered by who, what and how it came out', async () => {
+    await ask(3)
+    await call('POST', '/api/v1/policy/evaluate', { action: 'pod:restart', resource: 'k8s:main/kube-system/pod/dns' }, user.key)
+    const of = async (query: string) => ((await call('GET', `/api/v1/policy/audit/logs?${query}`)).body['items'] as { action: string; userId: string; result: string }[])
+    expect(new Set((await of(`userId=${user.id}`)).map(({ userId }) => userId))).toEqual(new Set([user.id]))
+    expect((await of('action=pod:restart&result=deny')).length).toBeGreaterThan(0)
+    expect(await of('action=pod:restart&result=allow')).toEqual([])
+    expect(await of('to=2020-01-01T00:00:00Z')).toEqual([])
+  })
+})
+
+describe('the AuthZEN door', () => {
+  const question = (changes: object = {}) => ({
+    subject: { type: 'user', id: user.owner }, action: { name: 'pvc:resize', properties: { gigabytes: 3 } }, resource: { type: 'pvc', id: 'k8s:main/data/pvc/db-0' }, ...changes,
+  })
+
+  test('gives the same answer as the other', async () => {
+    expect((await call('POST', '/access/v1/evaluation', question(), user.key)).body).toMatchObject({ decision: true, context: { code: 'allowed' } })
+    expect((await call('POST', '/access/v1/evaluation', question({ action: { name: 'pvc:resize' } }), user.key)).body).toMatchObject({ decision: false })
+  })
+
+  test('lets a service ask for others, on record, and nobody else', async () => {
+    const other = question({ subject: { type: 'user', id: 'carol', properties: { roles: ['approver'] } } })
+    expect(await call('POST', '/access/v1/evaluation', other, user.key)).toMatchObject({ status: 403, problem: { code: 'other_subject' } })
+    expect((await call('POST', '/access/v1/evaluation', other, service.key)).body).toMatchObject({ decision: true })
+    const { items } = (await call('GET', `/api/v1/policy/audit/logs?userId=${service.id}&limit=1`)).body as { items: { input: PolicyInput }[] }
+    expect(items[0]?.input.principal).toEqual({ id: 'carol', kind: 'person', owner: 'carol', roles: ['approver'] })
+  })
+
+  test.each([
+    ['execute_all', [true, false, true]],
+    ['deny_on_first_deny', [true, false]],
+    ['permit_on_first_permit', [true]],
+  ])('answers many with what they share said once, by %s', async (semantic, decisions) => {
+    const { subject, action, resource } = question()
+    const evaluations = [{}, { action: { name: 'pvc:delete' } }, { context: { severity: 'high' } }]
+    const { body } = await call('POST', '/access/v1/evaluations', { subject, action, resource, evaluations, options: { evaluations_semantic: semantic } }, user.key)
+    expect((body['evaluations'] as { decision: boolean }[]).map(({ decision }) => decision)).toEqual(decisions)
+  })
+
+  test('names the question that is not whole', async () => {
+    const { subject, resource } = question()
+    expect((await call('POST', '/access/v1/evaluations', { subject, resource, evaluations: [{}] }, user.key)).problem).toMatchObject({ code: 'bad_request', errors: [{ field: 'evaluations[0].action' }] })
+  })
+})

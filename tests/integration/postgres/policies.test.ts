@@ -1,0 +1,206 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { mkdtempSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { publish, type ChangeSet, type Publisher } from '../../../adapters/policies/publish.ts'
+import { publishedPolicies, type PolicySource } from '../../../adapters/policies/published.ts'
+import { readDocument } from '../../../adapters/policies/files.ts'
+import { directorySync } from '../../../adapters/policies/sync.ts'
+import { listen } from '../../../adapters/postgres/listen.ts'
+import { readStream } from '../../../adapters/postgres/ledger.ts'
+import { listSnapshots, listVersions } from '../../../adapters/postgres/policies.ts'
+import { staleAfterMs } from '../../../domain/policy/bounds.ts'
+import { keyPair } from '../../helpers/api.ts'
+import { eventually } from '../../helpers/stack.ts'
+import { openDatabase, type TestDatabase } from './database.ts'
+
+let db: TestDatabase
+let directory: string
+const keys = keyPair()
+const publisher = (): Publisher => ({ db: db.api, ...keys })
+const author = { id: 'ann', kind: 'person' as const, owner: 'ann' }
+
+beforeAll(async () => {
+  db = await openDatabase()
+  directory = mkdtempSync(join(tmpdir(), 'aegis-policies-'))
+})
+afterAll(async () => {
+  rmSync(directory, { recursive: true, force: true })
+  await db.close()
+})
+beforeEach(async () => {
+  await db.owner.raw('truncate control.policy_versions, control.policy_snapshots')
+  for (const name of readdirSync(directory)) rmSync(join(directory, name), { recursive: true })
+})
+
+const policy = (id: string, changes: object = {}) => ({ apiVersion: 'aegis.dev/policy/v1', id, effect: 'allow', actions: ['*'], resources: ['**'], owner: 'tests', ...changes })
+const put = (name: string, ...documents: object[]) => writeFileSync(join(directory, name), documents.map((one) => JSON.stringify(one)).join('\n---\n'))
+const inTest = (proceed: string) => ({
+  apiVersion: 'aegis.dev/policy-test/v1', name: `pods may ${proceed}`, now: '2026-06-03T12:00:00Z',
+  request: { action: 'pod:restart', resource: 'k8s:main/shop/pod/a' }, expect: { proceed },
+})
+const edit = (id: string, changes: object | null = {}, over: Partial<ChangeSet> = {}): ChangeSet => ({
+  edits: [{ id, document: changes && readDocument(policy(id, changes)).policy! }], managedBy: 'api', cause: 'edit', author, comment: 'a test', commit: null, ...over,
+})
+
+/** As the decision worker reads them; the timer is far away, so that a test reloads by hand. */
+async function reader(verify = keys.verify): Promise<PolicySource & { ids(): string[] }> {
+  const source = publishedPolicies(db.decision, { verify, reloadMs: 60_000 })
+  await source.reload()
+  return { ...source, ids: () => source.current().snapshot.policies.map(({ document }) => document.id) }
+}
+
+describe('a directory that is synced', () => {
+  test('is in force as it stands, with its tests run and its commit recorded', async () => {
+    const commit = 'a'.repeat(40)
+    mkdirSync(join(directory, '.git/refs/heads'), { recursive: true })
+    writeFileSync(join(directory, '.git/HEAD'), 'ref: refs/heads/main\n')
+    writeFileSync(join(directory, '.git/refs/heads/main'), `${commit}\n`)
+    put('a.yaml', policy('a'), policy('off', { enforcement: 'disabled' }))
+    put('a.test.yaml', inTest('act'))
+    const sync = directorySync(directory, publisher())
+    await sync.round()
+    expect(sync.state()).toMatchObject({ commit, error: null })
+    const { current, close, ids } = await reader()
+    expect([ids(), current().snapshot.size, current().stale]).toEqual([['a'], 2, false])
+    expect((await listSnapshots(db.api, { limit: 10 })).items).toMatchObject([{ seq: 1, cause: 'sync', author: 'policy-sync', commit, policies: 2 }])
+    close()
+  })
+
+  test('is published again when it changes, and only then', async () => {
+    put('a.yaml', policy('a'))
+    put('b.yaml', policy('b'))
+    const [old, renewed] = [directorySync(directory, publisher()), directorySync(directory, publisher())]
+    await old.round()
+    await renewed.round()
+    put('b.yaml', policy('c'))
+    await renewed.round()
+    const source = await reader()
+    expect(source.ids()).toEqual(['a', 'c'])
+    expect((await listSnapshots(db.api, { limit: 10 })).items.map(({ seq }) => seq)).toEqual([2, 1])
+    expect((await listVersions(db.api, 'b', { limit: 10 })).items.map(({ version, hash }) => [version, hash === null])).toEqual([[2, true], [1, false]])
+    source.close()
+  })
+
+  test.each([
+    ['cannot be read', () => writeFileSync(join(directory, 'a.yaml'), 'id: a\nid: b\n'), 'a.yaml:2'],
+    ['breaks a test beside it', () => put('a.yaml', policy('a', { effect: 'deny' })), 'pods may act'],
+    ['has a hostile key', () => writeFileSync(join(directory, 'a.yaml'), JSON.stringify({ ...policy('a'), when: { attr: 'context.__proto__.x', op: 'exists' } })), '__proto__'],
+    ['takes the id of a policy made by hand', () => put('b.yaml', policy('byhand')), 'in force from the API'],
+  ])('that %s leaves the last good one in force and says why', async (_what, spoil, why) => {
+    put('a.yaml', policy('a'))
+    put('a.test.yaml', inTest('act'))
+    const sync = directorySync(directory, publisher())
+    await sync.round()
+    await publish(publisher(), () => edit('byhand'))
+    const source = await reader()
+    const { hash } = source.current().snapshot
+    spoil()
+    await sync.round()
+    expect(sync.state().error).toContain(why)
+    await source.reload()
+    expect(source.current()).toMatchObject({ snapshot: { hash }, stale: false })
+    put('a.yaml', policy('a', { message: 'mended' }))
+    rmSync(join(directory, 'b.yaml'), { force: true })
+    await sync.round()
+    expect(sync.state().error).toBeNull()
+    source.close()
+  })
+})
+
+describe('whoever decides by the policies of record', () => {
+  test('is stale until it has seen some, and told at once of new ones', async () => {
+    const source = await reader()
+    expect(source.current()).toMatchObject({ stale: true, error: expect.stringContaining('no policies were published yet') })
+    const listener = listen(db.urlOf('decision'), ['aegis_policy'], () => void source.reload(), { onError: () => undefined })
+    try {
+      await eventually('it has taken them', async () => {
+        await publish(publisher(), () => edit('a', { message: `${Date.now()}` })) // again, since it may not be listening yet
+        return !source.current().stale
+      })
+      expect(source.ids()).toEqual(['a'])
+    } finally {
+      await listener.close()
+      source.close()
+    }
+  })
+
+  const forged: [string, (sql: (text: string) => Promise<unknown>) => Promise<unknown>, string][] = [
+    ['a document that was altered', (sql) => sql(`update control.policy_versions set document = replace(document, '"deny"', '"allow"')`), 'policy `a` is not what was signed'],
+    ['a document and its hash that were altered', (sql) => sql(`update control.policy_versions set document = '{}', content_hash = 'sha256:' || encode(sha256('{}'), 'hex')`), 'cannot be read'],
+    ['a policy left out', (sql) => sql(`update control.policy_snapshots set members = '[]'`), 'not those that were signed'],
+    ['a statement of another number', (sql) => sql(`update control.policy_snapshots set seq = 7`), 'about something else'],
+    ['a signature that is another\'s', (sql) => sql(`update control.policy_snapshots set signature = reverse(signature)`), 'does not verify'],
+  ]
+  test.each(forged)('does not take %s', async (_what, tamper, why) => {
+    await publish(publisher(), () => edit('a', { effect: 'deny' }))
+    await tamper((text) => db.owner.raw(text))
+    const source = await reader()
+    expect(source.current()).toMatchObject({ stale: true, snapshot: { size: 0 }, error: expect.stringContaining(why) })
+    source.close()
+  })
+
+  test('takes nothing that is signed with a key it was not given', async () => {
+    await publish({ db: db.api, ...keyPair(), verify: keys.verify }, () => edit('a'))
+    const source = await reader()
+    expect(source.current().error).toContain('AEGIS_POLICY_PUBLIC_KEYS_FILE')
+    source.close()
+  })
+
+  test('does not go back to an older snapshot that was signed once, and in time stops allowing', async () => {
+    await publish(publisher(), () => edit('a'))
+    await publish(publisher(), () => edit('b'))
+    const source = await reader()
+    await db.owner.raw('delete from control.policy_snapshots where seq = 2')
+    await source.reload()
+    expect(source.ids()).toEqual(['a', 'b'])
+    expect(source.current().error).toContain('went back from snapshot 2 to 1')
+    const late = performance.now() + staleAfterMs
+    const now = performance.now
+    performance.now = () => late + 1
+    expect(source.current().stale).toBe(true)
+    performance.now = now
+    source.close()
+  })
+})
+
+describe('publishing', () => {
+  test('two at once both stand, one upon the other', async () => {
+    await publish(publisher(), () => edit('a'))
+    const ids = ['b', 'c', 'd']
+    const results = await Promise.all(ids.map((id) => publish(publisher(), () => edit(id))))
+    expect(results.map(({ published }) => published)).toEqual([true, true, true])
+    const source = await reader()
+    expect(source.ids()).toEqual(['a', ...ids])
+    source.close()
+  })
+
+  test('what is so already makes no version, and what does not compile with the rest no snapshot', async () => {
+    await publish(publisher(), () => edit('a'))
+    expect(await publish(publisher(), () => edit('a'))).toMatchObject({ published: false, refused: null })
+    const twin = await publish(publisher(), () => edit('b', { name: 'a' }))
+    expect(twin).toMatchObject({ published: false, refused: { code: 'policy_invalid', errors: [{ field: 'b.name' }] } })
+    expect((await listSnapshots(db.api, { limit: 10 })).items).toHaveLength(1)
+  })
+
+  test('tests beside a policy are run again whatever changes', async () => {
+    const withTest = edit('a')
+    await publish(publisher(), () => ({ ...withTest, edits: [{ ...withTest.edits[0]!, tests: [inTest('act')] }] }))
+    expect(await publish(publisher(), () => edit('b', { effect: 'deny' }))).toMatchObject({ refused: { code: 'policy_tests_failed', errors: [{ field: 'test `pods may act`' }] } })
+  })
+
+  test('each publication is a chained entry of the ledger, with who and why', async () => {
+    const before = (await readStream(db.api, 'policies')).length
+    await publish(publisher(), () => edit('z', { message: 'once' }))
+    const entries = (await readStream(db.api, 'policies')).slice(before)
+    expect(entries).toMatchObject([{ kind: 'policies_published', actor: { id: 'ann' }, body: { comment: 'a test', edits: [{ id: 'z', version: 1 }] } }])
+  })
+
+  test('nobody but the API may write, and nobody may change what is written', async () => {
+    await publish(publisher(), () => edit('a'))
+    const [row] = (await db.owner.raw('select * from control.policy_versions')).rows as object[]
+    for (const role of ['decision', 'execution', 'watcher', 'reader'] as const) await expect(db[role]('control.policy_versions').insert({ ...row, version: 9 })).rejects.toThrow(/permission denied/)
+    await expect(db.api.raw(`update control.policy_versions set comment = 'x'`)).rejects.toThrow(/permission denied/)
+    await expect(db.api.raw('delete from control.policy_snapshots')).rejects.toThrow(/permission denied/)
+  })
+})
