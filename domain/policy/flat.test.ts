@@ -96,7 +96,7 @@ test.each<[string, object, string]>([
 
 /** `npm run test:long` looks twenty times as far. */
 const check = <T extends [unknown, ...unknown[]]>(property: fc.IProperty<T>) => fc.assert(property, { numRuns: playsAll ? 20_000 : 1_000, seed })
-const flats = fc.array(flatPolicy, { maxLength: 6 })
+const flats = fc.uniqueArray(flatPolicy, { maxLength: 6, selector: ({ name }) => name })
 
 test('an imported set decides as its flat policies read: a deny wins, and what none allows is denied', () => {
   check(fc.property(flats, flatRequest, (values, request) => {
