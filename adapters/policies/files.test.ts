@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { compileDocuments, compileFiles } from './files.ts'
 
 const policy = (id: string, rest = '') => `apiVersion: aegis.dev/policy/v1\nid: ${id}\neffect: allow\nactions: ['*']\nresources: ['**']\n${rest}`
@@ -66,6 +67,15 @@ test('a document in the flat shape is a policy like any other, in YAML and in JS
   ])
   expect(compileFiles(files.toReversed()).snapshot?.hash).toBe(snapshot?.hash)
   expect(compileDocuments([{ name: 'Deny by day', effect: 'deny', actions: ['*'], resources: ['*'], conditions: {} }]).snapshot?.size).toBe(1)
+})
+
+test('the flat example of docs/policy.md is the policy it says', () => {
+  const page = readFileSync(new URL('../../docs/policy.md', import.meta.url), 'utf8')
+  const [, text = ''] = /^### The flat shape$[\s\S]*?^```yaml\n([\s\S]*?)^```$/m.exec(page) ?? []
+  expect(compileFiles([{ name: 'a.yaml', text }]).snapshot?.policies.map(({ document }) => document)).toMatchObject([{
+    id: 'no-restarts-by-day', effect: 'deny', actions: ['pod:restart'], resources: ['k8s:production/**'], priority: 200,
+    when: { all: [{ time: { zone: 'Europe/Berlin' } }, { attr: 'context.severity', op: 'lt', value: 'critical' }] },
+  }])
 })
 
 test.each<[string, string, string]>([

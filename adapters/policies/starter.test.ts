@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { runCase, type PolicyCase } from '../../domain/policy/cases.ts'
 import { coverageOf } from '../../domain/policy/coverage.ts'
 import { decide } from '../../domain/policy/decide.ts'
+import { capByMode } from '../../domain/policy/mode.ts'
 import type { PolicySnapshot } from '../../domain/policy/snapshot.ts'
+import { severities } from '../../domain/remediation.ts'
 import { readCases } from './cases.ts'
 import { loadPolicies } from './directory.ts'
 import { isTestFile } from './files.ts'
@@ -39,10 +41,27 @@ test('every policy has an owner, a message and a comment that says why', () => {
 })
 
 const scenario = (letter: string): PolicyCase => cases.find(({ name }) => name.startsWith(`(${letter})`))!
+const idsOf = (refs: readonly string[]) => refs.map((ref) => ref.split('@')[0])
 
-test('in peak hours the deny wins over an allow that matches, and by night that allow is what acts', () => {
-  const [peak, night] = [scenario('a'), scenario('b')].map(({ input }) => decide(snapshot, input))
-  expect(scenario('b').input).toEqual({ ...scenario('a').input, now: scenario('b').input.now })
-  expect([peak!.effect, peak!.overridden.map((ref) => ref.split('@')[0])]).toEqual(['deny', ['production-asks', 'restart-when-grave']])
-  expect([night!.effect, night!.determining.map(({ id }) => id)]).toEqual(['allow', ['restart-when-grave']])
+test('(a) deny destructive actions in peak hours though an allow exists', () => {
+  const { effect, determining, overridden } = decide(snapshot, scenario('a').input)
+  expect([effect, determining.map(({ id }) => id), idsOf(overridden)]).toEqual(['deny', ['peak-hours'], ['production-asks', 'restart-when-grave']])
+})
+
+test('(b) at night the same is allowed by itself', () => {
+  const { now, ...asked } = scenario('b').input
+  expect({ ...asked, now: scenario('a').input.now }).toEqual(scenario('a').input)
+  expect(decide(snapshot, { ...asked, now })).toMatchObject({ effect: 'allow', determining: [{ id: 'restart-when-grave' }] })
+})
+
+test('(c) a severity gate: only high or critical may act, a missing severity never allows', () => {
+  const hours = [0, 4, 8, 12, 16, 20].map((hour) => Date.UTC(2026, 5, 3, hour))
+  const yes = ['bea', 'cem'].map((id) => ({ principalId: id, owner: id, roles: ['approver' as const], groups: [], at: 0 }))
+  const acted = [undefined, null, 'sev1', ...severities].map((severity) => {
+    const inputs = cases.flatMap(({ input }) => hours.flatMap((now) => [[], yes.map((one) => ({ ...one, at: now }))].map((approvals) => ({
+      ...input, approvals, now, context: { ...input.context, severity },
+    }))))
+    return [severity, inputs.filter((input) => capByMode(decide(snapshot, input), 'auto').proceed === 'act').length > 0]
+  })
+  expect(acted).toEqual([[undefined, false], [null, false], ['sev1', false], ['info', false], ['low', false], ['medium', false], ['high', true], ['critical', true]])
 })
