@@ -7,7 +7,7 @@ import { table } from './output.ts'
 type Explained = { allowed: boolean; effect: string; code: string; reason: string; message: string; decision: Record<string, unknown> | null }
 
 export const policyExplain: Command = {
-  usage: 'policy explain <action> <resource> [--type self_healing] [--context json] [--request json] [--target json]',
+  usage: 'policy explain <action> <resource> [--type self_healing] [--context json] [--request json] [--target json] [--history json]',
   summary: 'what policy says to a request of yours, and why; nothing is started',
   arguments: [2, 2],
   options: {
@@ -15,11 +15,12 @@ export const policyExplain: Command = {
     context: { type: 'string', value: 'json', describe: 'facts such as {"severity": "high"}' },
     request: { type: 'string', value: 'json', describe: 'what is asked for, such as {"replicas": 6}' },
     target: { type: 'string', value: 'json', describe: 'the target as it would be found, such as {"ready": 3}' },
+    history: { type: 'string', value: 'json', describe: 'what happened lately, such as {"sinceLastActionMs": null}' },
   },
   run: async (context) => {
     const [action, resource] = context.positionals
     const type = text(context, 'type')
-    const asked = { action, resource, ...(type === undefined ? {} : { type }), ...facts(context, 'context'), ...facts(context, 'request'), ...facts(context, 'target') }
+    const asked = { action, resource, ...(type === undefined ? {} : { type }), ...facts(context, 'context'), ...facts(context, 'request'), ...facts(context, 'target'), ...facts(context, 'history') }
     const { body } = await context.client<Explained>({ method: 'POST', path: '/api/v1/policy/evaluate', body: asked })
     context.output.result(body, explanation(body))
     return body.effect === 'deny' ? 1 : 0

@@ -1,12 +1,14 @@
 /**
  * `npm start`: the stack, the API and the workers, up until Ctrl-C. As a fresh install it only looks
- * (`AEGIS_MODE=observe`); set AEGIS_MODE and AEGIS_NAMESPACES to let it act.
+ * (`AEGIS_MODE=observe`); set AEGIS_MODE and AEGIS_NAMESPACES to let it act, and AEGIS_POLICY_DIRECTORY
+ * for policies of your own.
  */
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { startAegis } from './aegis.ts'
 import { defaultDirectory, stackFile, startStack, updateStackFile } from './stack.ts'
 
 const progress = (line: string) => console.log(line)
+const policies = process.env['AEGIS_POLICY_DIRECTORY']
 
 try {
   const stack = await startStack({ directory: defaultDirectory, clusters: ['local'], progress })
@@ -15,6 +17,7 @@ try {
     directory: join(stack.directory, 'aegis'),
     stackDirectory: stack.directory,
     database: stack.postgres,
+    ...(policies === undefined ? {} : { env: { AEGIS_POLICY_DIRECTORY: resolve(policies) } }),
     progress,
   })
   updateStackFile(stack.directory, { api: aegis.url, apiKey: aegis.apiKey })

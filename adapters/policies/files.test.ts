@@ -1,4 +1,5 @@
-import { compileFiles } from './files.ts'
+import { readFileSync } from 'node:fs'
+import { compileDocuments, compileFiles } from './files.ts'
 
 const policy = (id: string, rest = '') => `apiVersion: aegis.dev/policy/v1\nid: ${id}\neffect: allow\nactions: ['*']\nresources: ['**']\n${rest}`
 const errorsOf = (text: string) => compileFiles([{ name: 'a.yaml', text }]).errors
@@ -45,4 +46,44 @@ test('aliases that would blow up are not expanded', () => {
 test('one error anywhere means no snapshot, and all errors are told', () => {
   const broken = policy('b', 'x: 1\n')
   expect(compileFiles([{ name: 'a.yaml', text: policy('a') }, { name: 'b.yaml', text: broken }, { name: 'c.yaml', text: broken }]).errors).toHaveLength(2)
+})
+
+const flat = `name: Deny by day
+effect: deny
+actions: ['*']
+resources: ['cluster:production']
+conditions:
+  time: 09:00-18:00
+  severity:
+    gte: low
+`
+
+test('a document in the flat shape is a policy like any other, in YAML and in JSON, beside the standard shape', () => {
+  const standard = policy('deny-by-day')
+  const files = [{ name: 'a.yaml', text: flat }, { name: 'b.yaml', text: `${standard}---\n{"name": "deny by day", "effect": "allow", "actions": ["restart_pod"], "resources": ["*"], "conditions": {"role": "admin"}, "priority": 7}\n` }]
+  const { snapshot } = compileFiles(files)
+  expect(snapshot?.policies.map(({ document: { id, name, effect, priority } }) => [id, name, effect, priority])).toEqual([
+    ['deny-by-day', 'deny-by-day', 'allow', 100], ['deny-by-day-2', 'Deny by day', 'deny', 100], ['deny-by-day-3', 'deny by day', 'allow', 7],
+  ])
+  expect(compileFiles(files.toReversed()).snapshot?.hash).toBe(snapshot?.hash)
+  expect(compileDocuments([{ name: 'Deny by day', effect: 'deny', actions: ['*'], resources: ['*'], conditions: {} }]).snapshot?.size).toBe(1)
+})
+
+test('the flat example of docs/policy.md is the policy it says', () => {
+  const page = readFileSync(new URL('../../docs/policy.md', import.meta.url), 'utf8')
+  const [, text = ''] = /^### The flat shape$[\s\S]*?^```yaml\n([\s\S]*?)^```$/m.exec(page) ?? []
+  expect(compileFiles([{ name: 'a.yaml', text }]).snapshot?.policies.map(({ document }) => document)).toMatchObject([{
+    id: 'no-restarts-by-day', effect: 'deny', actions: ['pod:restart'], resources: ['k8s:production/**'], priority: 200,
+    when: { all: [{ time: { zone: 'Europe/Berlin' } }, { attr: 'context.severity', op: 'lt', value: 'critical' }] },
+  }])
+})
+
+test.each<[string, string, string]>([
+  ['a role there is not', `${flat}  role: sre\n`, 'a.yaml:9: conditions.role: expected one of admin, user, approver, auditor, service, found `sre`'],
+  ['a word off the scale, in an operator', flat.replace('gte: low', 'gte: sev1'), 'a.yaml:8: conditions.severity.gte: expected one of info'],
+  ['a time zone there is not', flat.replace('09:00-18:00', '{ start: 09:00, end: 18:00, zone: CEST }'), 'a.yaml:6: conditions.time: unknown time zone `CEST`'],
+  ['a field of the standard shape', `${flat}owner: platform\n`, 'a.yaml:9: owner: unknown field `owner`'],
+  ['a name twice', `${flat}---\n${flat}`, 'a.yaml:10: name: another policy already has the name `Deny by day`'],
+])('in a flat document %s is refused with its line', (_name, text, expected) => {
+  expect(errorsOf(text)).toEqual([expect.stringContaining(expected)])
 })

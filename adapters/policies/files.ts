@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { bounds } from '../../domain/policy/bounds.ts'
 import type { Path } from '../../domain/policy/check.ts'
 import type { PolicyDocument } from '../../domain/policy/document.ts'
-import { parsePolicy } from '../../domain/policy/parse.ts'
+import { distinctIds, importFlat, isFlat } from '../../domain/policy/flat.ts'
+import { parsePolicy, type Parsed } from '../../domain/policy/parse.ts'
 import { compileSnapshot, setProblems, type PolicySnapshot } from '../../domain/policy/snapshot.ts'
 import { problemText, readYaml, type SourceDocument, type SourceError } from './yaml.ts'
 import { wallClock, zoneExists } from './zones.ts'
@@ -48,13 +49,10 @@ export function compileFiles(files: readonly PolicyFile[]): LoadedPolicies {
     }
   }
   if (read.length > mostPolicies) errors.push(`more than ${mostPolicies} policies in one directory`)
-  const policies = read.map(({ policy }) => policy)
+  const policies = distinctIds(read.map(({ source, policy }) => ({ policy, flat: isFlat(source.value) })))
   for (const { document, path, message } of setProblems(policies)) errors.push(problemText(read[document]!.source, path, message))
   return errors.length > 0 ? { errors } : { snapshot: compileSnapshot(policies, { sha256, wallClock }), documents: policies }
 }
-
-/** One document that came as plain data. */
-export const readDocument = (value: unknown): ReturnType<typeof parsePolicy> => parsePolicy(value, { zoneExists })
 
 /** A problem of one document of a list, by its place in it. */
 export type DocumentProblem = { document: number; path: Path; message: string }
@@ -63,16 +61,19 @@ export type DocumentProblem = { document: number; path: Path; message: string }
 export function compileDocuments(values: readonly unknown[]): { snapshot: PolicySnapshot; problems?: undefined } | { snapshot?: undefined; problems: DocumentProblem[] } {
   const parsed = values.map(readDocument)
   const problems = parsed.flatMap((one, document) => (one.problems ?? []).map((problem) => ({ document, ...problem })))
-  const policies = parsed.flatMap(({ policy }) => policy ?? [])
+  const policies = distinctIds(parsed.flatMap(({ policy }, at) => (policy ? [{ policy, flat: isFlat(values[at]) }] : [])))
   if (problems.length === 0) problems.push(...setProblems(policies))
   return problems.length > 0 ? { problems } : { snapshot: compileSnapshot(policies, { sha256, wallClock }) }
 }
+
+/** A document in the standard shape or the flat one. */
+export const readDocument = (value: unknown): Parsed => (isFlat(value) ? importFlat(value, { zoneExists }) : parsePolicy(value, { zoneExists }))
 
 type ParsedSource = { policy: PolicyDocument; problems?: undefined } | { policy?: undefined; problems: SourceError[] }
 
 function parseSource(source: SourceDocument): ParsedSource {
   if (source.bytes > bounds.documentBytes) return { problems: [problemText(source, [], `larger than ${bounds.documentBytes} bytes; split it`)] }
-  const { policy, problems } = parsePolicy(source.value, { zoneExists })
+  const { policy, problems } = readDocument(source.value)
   return policy ? { policy } : { problems: problems.map(({ path, message }) => problemText(source, path, message)) }
 }
 

@@ -53,7 +53,7 @@ export async function publish(publisher: Publisher, changeOf: (base: Published |
     const change = changeOf(base)
     const prepared = prepare(base, change)
     if ('errors' in prepared) return { published: false, refused: prepared }
-    if (prepared.edits.length === 0 && sameTests(base, prepared)) return { published: false, refused: null, snapshot: prepared.snapshot.hash }
+    if (base && prepared.edits.length === 0 && sameTests(base, prepared)) return { published: false, refused: null, snapshot: prepared.snapshot.hash }
     try {
       return await commit(publisher, base, change, prepared)
     } catch (failure) {
@@ -111,7 +111,7 @@ function toEdit({ id, document, tests }: Edit, was: PolicyMember | undefined): {
 const same = ({ document, tests }: PolicyEdit, was: PolicyMember | undefined): boolean =>
   document?.hash === was?.hash && canonicalJson(tests) === canonicalJson(was?.tests ?? [])
 
-const sameTests = (base: Published | undefined, { tests }: Prepared): boolean => canonicalJson(tests) === canonicalJson(base?.tests ?? [])
+const sameTests = (base: Published, { tests }: Prepared): boolean => canonicalJson(tests) === canonicalJson(base.tests)
 
 function failuresOf(snapshot: PolicySnapshot, tests: readonly unknown[]): Refusal['errors'] {
   return tests.flatMap((value, at) => {
