@@ -6,6 +6,7 @@ import type { Path } from '../../domain/policy/check.ts'
 import type { PolicyDocument } from '../../domain/policy/document.ts'
 import { parsePolicy } from '../../domain/policy/parse.ts'
 import { compileSnapshot, setProblems, type PolicySnapshot } from '../../domain/policy/snapshot.ts'
+import { compileCel } from './cel.ts'
 import { problemText, readYaml, type SourceDocument, type SourceError } from './yaml.ts'
 import { wallClock, zoneExists } from './zones.ts'
 
@@ -49,7 +50,7 @@ export function compileFiles(files: readonly PolicyFile[]): LoadedPolicies {
   if (read.length > mostPolicies) errors.push(`more than ${mostPolicies} policies in one directory`)
   const policies = read.map(({ policy }) => policy)
   for (const { document, path, message } of setProblems(policies)) errors.push(problemText(read[document]!.source, path, message))
-  return errors.length > 0 ? { errors } : { snapshot: compileSnapshot(policies, { sha256, wallClock }) }
+  return errors.length > 0 ? { errors } : { snapshot: compileSnapshot(policies, { sha256, wallClock, compileCel }) }
 }
 
 /** A problem of one document of a list, by its place in it. */
@@ -57,18 +58,18 @@ export type DocumentProblem = { document: number; path: Path; message: string }
 
 /** Documents that came as plain data, as one snapshot, or every problem in them. */
 export function compileDocuments(values: readonly unknown[]): { snapshot: PolicySnapshot; problems?: undefined } | { snapshot?: undefined; problems: DocumentProblem[] } {
-  const parsed = values.map((value) => parsePolicy(value, { zoneExists }))
+  const parsed = values.map((value) => parsePolicy(value, { zoneExists, compileCel }))
   const problems = parsed.flatMap((one, document) => (one.problems ?? []).map((problem) => ({ document, ...problem })))
   const policies = parsed.flatMap(({ policy }) => policy ?? [])
   if (problems.length === 0) problems.push(...setProblems(policies))
-  return problems.length > 0 ? { problems } : { snapshot: compileSnapshot(policies, { sha256, wallClock }) }
+  return problems.length > 0 ? { problems } : { snapshot: compileSnapshot(policies, { sha256, wallClock, compileCel }) }
 }
 
 type ParsedSource = { policy: PolicyDocument; problems?: undefined } | { policy?: undefined; problems: SourceError[] }
 
 function parseSource(source: SourceDocument): ParsedSource {
   if (source.bytes > bounds.documentBytes) return { problems: [problemText(source, [], `larger than ${bounds.documentBytes} bytes; split it`)] }
-  const { policy, problems } = parsePolicy(source.value, { zoneExists })
+  const { policy, problems } = parsePolicy(source.value, { zoneExists, compileCel })
   return policy ? { policy } : { problems: problems.map(({ path, message }) => problemText(source, path, message)) }
 }
 

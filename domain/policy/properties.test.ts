@@ -131,7 +131,7 @@ test('De Morgan and double negation hold for unknowns too', () => {
     for (const b of truths) expect(not(and(a, b))).toBe(or(not(a), not(b)))
   }
   check(fc.property(fc.array(tree(anyLeaf), { maxLength: 3 }), input, (parts, request) => {
-    const evaluate = (condition: unknown) => compileCondition(condition as Condition, 'when', wallClock).evaluate(request)
+    const evaluate = (condition: unknown) => compileCondition(condition as Condition, 'when', { wallClock }).evaluate(request)
     expect(evaluate({ not: { all: parts } })).toBe(evaluate({ any: parts.map((part) => ({ not: part })) }))
     expect(evaluate({ not: { not: { any: parts } } })).toBe(evaluate({ any: parts }))
   }))
