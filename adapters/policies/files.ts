@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bounds } from '../../domain/policy/bounds.ts'
@@ -7,8 +6,9 @@ import type { PolicyDocument } from '../../domain/policy/document.ts'
 import { distinctIds, importFlat, isFlat } from '../../domain/policy/flat.ts'
 import { parsePolicy, type Parsed } from '../../domain/policy/parse.ts'
 import { compileSnapshot, setProblems, type PolicySnapshot } from '../../domain/policy/snapshot.ts'
+import { sha256Hex } from '../signing.ts'
+import { compiling, reading } from './means.ts'
 import { problemText, readYaml, type SourceDocument, type SourceError } from './yaml.ts'
-import { wallClock, zoneExists } from './zones.ts'
 
 /** `documents` are all of them, disabled ones too. */
 export type LoadedPolicies = { snapshot: PolicySnapshot; documents: PolicyDocument[]; errors?: undefined } | { snapshot?: undefined; documents?: undefined; errors: SourceError[] }
@@ -18,8 +18,6 @@ export type PolicyFile = { name: string; text: string }
 
 const mostFiles = 1000
 const mostPolicies = 10_000
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 /** Tests of policies stand beside them and are no policies. */
 export const isTestFile = (name: string): boolean => /\.test\.ya?ml$/.test(name)
@@ -33,7 +31,7 @@ export async function policyFiles(directory: string): Promise<PolicyFile[]> {
 }
 
 /** Digest of names and texts, to tell whether anything changed without parsing. */
-export const filesDigest = (files: readonly PolicyFile[]): string => sha256(JSON.stringify(files.map(({ name, text }) => [name, text])))
+export const filesDigest = (files: readonly PolicyFile[]): string => sha256Hex(JSON.stringify(files.map(({ name, text }) => [name, text])))
 
 /** All of the files' policies as one snapshot, or every error in them: there is no half a set. */
 export function compileFiles(files: readonly PolicyFile[]): LoadedPolicies {
@@ -51,7 +49,7 @@ export function compileFiles(files: readonly PolicyFile[]): LoadedPolicies {
   if (read.length > mostPolicies) errors.push(`more than ${mostPolicies} policies in one directory`)
   const policies = distinctIds(read.map(({ source, policy }) => ({ policy, flat: isFlat(source.value) })))
   for (const { document, path, message } of setProblems(policies)) errors.push(problemText(read[document]!.source, path, message))
-  return errors.length > 0 ? { errors } : { snapshot: compileSnapshot(policies, { sha256, wallClock }), documents: policies }
+  return errors.length > 0 ? { errors } : { snapshot: compileSnapshot(policies, compiling), documents: policies }
 }
 
 /** A problem of one document of a list, by its place in it. */
@@ -63,11 +61,11 @@ export function compileDocuments(values: readonly unknown[]): { snapshot: Policy
   const problems = parsed.flatMap((one, document) => (one.problems ?? []).map((problem) => ({ document, ...problem })))
   const policies = distinctIds(parsed.flatMap(({ policy }, at) => (policy ? [{ policy, flat: isFlat(values[at]) }] : [])))
   if (problems.length === 0) problems.push(...setProblems(policies))
-  return problems.length > 0 ? { problems } : { snapshot: compileSnapshot(policies, { sha256, wallClock }) }
+  return problems.length > 0 ? { problems } : { snapshot: compileSnapshot(policies, compiling) }
 }
 
 /** A document in the standard shape or the flat one. */
-export const readDocument = (value: unknown): Parsed => (isFlat(value) ? importFlat(value, { zoneExists }) : parsePolicy(value, { zoneExists }))
+export const readDocument = (value: unknown): Parsed => (isFlat(value) ? importFlat(value, reading) : parsePolicy(value, reading))
 
 type ParsedSource = { policy: PolicyDocument; problems?: undefined } | { policy?: undefined; problems: SourceError[] }
 

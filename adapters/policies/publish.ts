@@ -11,7 +11,8 @@ import type { VerifySignature } from '../../domain/warrant.ts'
 import { loadSnapshot, publishPolicies, type Cause, type ManagedBy, type PolicyEdit, type PolicyMember } from '../postgres/policies.ts'
 import { sha256Hex, type Signer } from '../signing.ts'
 import { proven, type Published } from './published.ts'
-import { tzdataVersion, wallClock } from './zones.ts'
+import { compiling } from './means.ts'
+import { tzdataVersion } from './zones.ts'
 
 export type Publisher = { db: Knex; signer: Signer; verify: VerifySignature }
 
@@ -91,7 +92,7 @@ function prepare(base: Published | undefined, { edits, fileTests, managedBy }: C
   const problems = setProblems(all)
   if (problems.length > 0) return { code: 'policy_invalid', errors: problems.map(({ document, path, message }) => ({ field: `${all[document]!.id}.${pathText(path)}`, message })) }
 
-  const snapshot = compileSnapshot(all, { sha256: sha256Hex, wallClock, hashes })
+  const snapshot = compileSnapshot(all, { ...compiling, hashes })
   const tests = fileTests ?? base?.tests ?? []
   const testsBeside = all.flatMap(({ id }) => edits.find((edit) => edit.id === id)?.tests ?? members.get(id)?.tests ?? [])
   const errors = failuresOf(snapshot, [...tests, ...testsBeside])

@@ -8,7 +8,7 @@ import { parseStatement } from '../../domain/policy/statement.ts'
 import type { VerifySignature } from '../../domain/warrant.ts'
 import { loadSnapshot, type StoredSnapshot } from '../postgres/policies.ts'
 import { sha256Hex } from '../signing.ts'
-import { wallClock, zoneExists } from './zones.ts'
+import { compiling, reading } from './means.ts'
 
 export type CurrentPolicies = {
   snapshot: PolicySnapshot
@@ -39,7 +39,7 @@ export type SourceOptions = {
 /** A stored snapshot whose signature and hashes hold. */
 export type Published = StoredSnapshot & { documents: PolicyDocument[]; snapshot: PolicySnapshot }
 
-const nothingYet = compileSnapshot([], { sha256: sha256Hex, wallClock })
+const nothingYet = compileSnapshot([], compiling)
 
 /**
  * The policies of record, kept current by a look every `reloadMs` and whenever told to. A new snapshot replaces the
@@ -111,7 +111,7 @@ export function proven(stored: StoredSnapshot, verify: VerifySignature): Publish
   const altered = members.find((member) => `sha256:${sha256Hex(member.document)}` !== member.hash)
   if (altered) throw unproven(seq, `policy \`${altered.id}\` is not what was signed`)
   const documents = members.map(({ id, document }) => readAgain(id, document))
-  const snapshot = compileSnapshot(documents, { sha256: sha256Hex, wallClock, hashes: new Map(members.map((member) => [member.id, member.hash])) })
+  const snapshot = compileSnapshot(documents, { ...compiling, hashes: new Map(members.map((member) => [member.id, member.hash])) })
   if (snapshot.hash !== hash) throw unproven(seq, 'its policies are not those that were signed')
   return { ...stored, documents, snapshot }
 }
@@ -120,7 +120,7 @@ const unproven = (seq: number, why: string): Failure =>
   new Failure('forbidden', 'policies_unproven', `snapshot ${seq} of the policies cannot be trusted: ${why}; compare control.policy_snapshots with a backup`)
 
 function readAgain(id: string, text: string): PolicyDocument {
-  const { policy, problems } = parsePolicy(JSON.parse(text), { zoneExists })
+  const { policy, problems } = parsePolicy(JSON.parse(text), reading)
   if (policy?.id === id) return policy
   throw new Failure('invalid', 'policy_invalid', `policy \`${id}\` cannot be read by this version: ${problems?.[0]?.message ?? 'its id is another'}; publish it anew`)
 }

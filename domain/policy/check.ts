@@ -46,10 +46,10 @@ export function fieldsOf(value: unknown, path: Path, known: readonly string[], r
   return value
 }
 
-export function textOf(value: unknown, path: Path, report: Report): string | undefined {
+export function textOf(value: unknown, path: Path, report: Report, most: number = bounds.textLength): string | undefined {
   if (typeof value !== 'string') return void report(path, `expected text, found ${typeName(value)}`)
   if (value === '') return void report(path, 'must not be empty')
-  if (value.length > bounds.textLength) return void report(path, `longer than ${bounds.textLength} characters`)
+  if (value.length > most) return void report(path, `longer than ${most} characters`)
   if (!value.isWellFormed()) return void report(path, 'holds half of a surrogate pair')
   return value
 }

@@ -1,4 +1,6 @@
+import { minuteMs } from './calendar.ts'
 import type { AttributeLeaf, Condition, TimeLeaf, Window } from './document.ts'
+import type { ExpressionCompiler } from './expression.ts'
 import type { PolicyInput } from './input.ts'
 import { compileLeaf } from './operators.ts'
 import { parseAttribute, readAttribute } from './path.ts'
@@ -14,28 +16,40 @@ export type Node = Common &
     | { readonly form: 'not'; readonly part: Node }
     | { readonly form: 'attr'; readonly attr: string; readonly wanted: string; read(input: PolicyInput): unknown }
     | { readonly form: 'time'; readonly wanted: string; readonly test: TimeTest }
+    | { readonly form: 'cel'; readonly wanted: string; readonly readsNow: boolean }
   )
 
-export function compileCondition(condition: Condition, path: string, wallClock: WallClock): Node {
-  if ('all' in condition) return group('all', path, condition.all, wallClock)
-  if ('any' in condition) return group('any', path, condition.any, wallClock)
+/** What a condition is asked with besides a request. */
+export type Means = { wallClock: WallClock; compileCel?: ExpressionCompiler }
+
+export function compileCondition(condition: Condition, path: string, means: Means): Node {
+  if ('all' in condition) return group('all', path, condition.all, means)
+  if ('any' in condition) return group('any', path, condition.any, means)
   if ('not' in condition) {
-    const part = compileCondition(condition.not, `${path}.not`, wallClock)
+    const part = compileCondition(condition.not, `${path}.not`, means)
     return { form: 'not', path, part, evaluate: (input) => not(part.evaluate(input)) }
   }
   if ('time' in condition) {
-    const test = compileTime(condition, wallClock)
+    const test = compileTime(condition, means.wallClock)
     return { form: 'time', path: `${path}.time`, wanted: timeText(condition), test, evaluate: ({ now }) => test.holds(now) }
   }
+  if ('cel' in condition) return expression(condition.cel, path, means)
   const keys = parseAttribute(condition.attr)!
   const test = compileLeaf(condition)
   const read = (input: PolicyInput): unknown => readAttribute(input, keys)
   return { form: 'attr', path, attr: condition.attr, wanted: leafText(condition), read, evaluate: (input) => test(read(input)) }
 }
 
+/** The expression was checked when its document was read; that the same compiler is missing now is a bug. */
+function expression(cel: string, path: string, { compileCel }: Means): Node {
+  const test = compileCel?.(cel).test
+  if (!test) throw new Error(`the CEL at ${path} was accepted by another compiler than the one at hand`)
+  return { form: 'cel', path: `${path}.cel`, wanted: clipped(cel), readsNow: test.readsNow, evaluate: (input) => test.evaluate(input) }
+}
+
 /** Empty `all` is true and empty `any` is false; each stops at the part that settles it. */
-function group(form: 'all' | 'any', path: string, conditions: readonly Condition[], wallClock: WallClock): Node {
-  const parts = conditions.map((part, at) => compileCondition(part, `${path}.${form}[${at}]`, wallClock))
+function group(form: 'all' | 'any', path: string, conditions: readonly Condition[], means: Means): Node {
+  const parts = conditions.map((part, at) => compileCondition(part, `${path}.${form}[${at}]`, means))
   const [start, join, settled] = form === 'all' ? [true, and, false] as const : [false, or, true] as const
   const evaluate = (input: PolicyInput): Truth => {
     let truth: Truth = start
@@ -48,11 +62,19 @@ function group(form: 'all' | 'any', path: string, conditions: readonly Condition
   return { form, path, parts, evaluate }
 }
 
-/** Every time test below a node: their edges bound how long a decision holds. */
-export function timeTests(node: Node): TimeTest[] {
+/** Every leaf below a node that asks the clock: their edges bound how long a decision holds. */
+export function timeTests(node: Node): Pick<TimeTest, 'edge'>[] {
   if (node.form === 'time') return [node.test]
   if (node.form === 'not') return timeTests(node.part)
+  if (node.form === 'cel') return node.readsNow ? [everyMinute] : []
   return node.form === 'attr' ? [] : node.parts.flatMap(timeTests)
+}
+
+const everyMinute: Pick<TimeTest, 'edge'> = {
+  edge: (now, limit) => {
+    const next = (Math.floor(now / minuteMs) + 1) * minuteMs
+    return next < limit ? next : null
+  },
 }
 
 /** A leaf that kept a policy from matching, with what was there and what it wanted. */
@@ -61,18 +83,25 @@ export type FailedLeaf = { path: string; actual: string; expected: string }
 /** Adds the leaves because of which `node` is not `want`, up to `most` in all. Call it only where that is so. */
 export function collectFailed(node: Node, want: boolean, input: PolicyInput, most: number, found: FailedLeaf[]): void {
   if (found.length >= most) return
-  if (node.form === 'attr' || node.form === 'time') return void found.push(describe(node, want, input))
+  if (node.form === 'attr' || node.form === 'time' || node.form === 'cel') return void found.push(describe(node, want, input))
   if (node.form === 'not') return collectFailed(node.part, !want, input, most, found)
   for (const part of node.parts) if (part.evaluate(input) !== want) collectFailed(part, want, input, most, found)
   if (node.parts.length === 0) found.push({ path: node.path, actual: `empty \`${node.form}\``, expected: want ? 'at least one condition' : 'a condition that can fail' })
 }
 
-type LeafNode = Extract<Node, { form: 'attr' | 'time' }>
+/** A node that asks something itself. */
+export type LeafNode = Extract<Node, { form: 'attr' | 'time' | 'cel' }>
 
 function describe(node: LeafNode, want: boolean, input: PolicyInput): FailedLeaf {
   const expected = want ? node.wanted : `not ${node.wanted}`
-  const actual = node.form === 'time' ? node.test.shows(input.now) : `${node.attr} is ${valueText(node.read(input))}`
-  return { path: node.path, actual, expected }
+  return { path: node.path, actual: actualText(node, input), expected }
+}
+
+function actualText(node: LeafNode, input: PolicyInput): string {
+  if (node.form === 'time') return node.test.shows(input.now)
+  if (node.form === 'attr') return `${node.attr} is ${valueText(node.read(input))}`
+  const truth = node.evaluate(input)
+  return truth === 'unknown' ? 'the expression has no answer' : `the expression is ${truth}`
 }
 
 const leafText = ({ op, value }: AttributeLeaf): string => (value === undefined ? op : clipped(`${op} ${JSON.stringify(value)}`))

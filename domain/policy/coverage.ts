@@ -1,5 +1,5 @@
 /** What a set of tests has shown of a set of policies. */
-import type { Node } from './condition.ts'
+import type { LeafNode, Node } from './condition.ts'
 import type { PolicyInput } from './input.ts'
 import { readRequest } from './request.ts'
 import { evaluate, scopeOf } from './ruling.ts'
@@ -17,11 +17,9 @@ export type Coverage = {
   uncovered: UncoveredLeaf[]
 }
 
-type Leaf = Extract<Node, { form: 'attr' | 'time' }>
-
 export function coverageOf(snapshot: PolicySnapshot, inputs: readonly PolicyInput[]): Coverage {
   const matched = new Set<string>()
-  const seen = new Map<Leaf, Set<Truth>>()
+  const seen = new Map<LeafNode, Set<Truth>>()
   for (const given of inputs) {
     const read = readRequest(given)
     if (read.problem !== undefined) continue
@@ -43,15 +41,15 @@ export function coverageOf(snapshot: PolicySnapshot, inputs: readonly PolicyInpu
   }
 }
 
-function leavesOf(...nodes: readonly Node[]): Leaf[] {
+function leavesOf(...nodes: readonly Node[]): LeafNode[] {
   return nodes.flatMap((node) => {
     if (node.form === 'not') return leavesOf(node.part)
-    return node.form === 'attr' || node.form === 'time' ? [node] : leavesOf(...node.parts)
+    return node.form === 'attr' || node.form === 'time' || node.form === 'cel' ? [node] : leavesOf(...node.parts)
   })
 }
 
 /** Only what can be missing can be unknown: a clock and the question whether something is there always have an answer. */
-const answersOf = (leaf: Leaf): Truth[] =>
-  leaf.form === 'time' || leaf.wanted === 'exists' || leaf.wanted === 'absent' || plainFacts.has(leaf.attr) ? [true, false] : [true, false, 'unknown']
+const answersOf = (leaf: LeafNode): Truth[] =>
+  leaf.form === 'time' || (leaf.form === 'attr' && (leaf.wanted === 'exists' || leaf.wanted === 'absent' || plainFacts.has(leaf.attr))) ? [true, false] : [true, false, 'unknown']
 
 const plainFacts: ReadonlySet<string> = new Set(['action', 'resource', 'type', 'principal.id', 'principal.kind', 'principal.owner', 'principal.roles'])

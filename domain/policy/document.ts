@@ -26,7 +26,10 @@ export type AttributeLeaf = { attr: string; op: Operator; value?: Scalar | Scala
 export type Window = { days: Day[]; from: string; to: string } | { days: Day[]; allDay: true }
 export type TimeLeaf = { time: { zone: string; windows: Window[] } | { zone: string; from: string; to: string } }
 
-export type Leaf = AttributeLeaf | TimeLeaf
+/** An expression in CEL, for what no operator says. Nothing but itself can look into it. */
+export type ExpressionLeaf = { cel: string }
+
+export type Leaf = AttributeLeaf | TimeLeaf | ExpressionLeaf
 export type Condition = Leaf | { all: Condition[] } | { any: Condition[] } | { not: Condition }
 
 /** Durations are text such as `15m`. What is absent asks for nothing. */

@@ -3,15 +3,16 @@ import { asUtc, parseLocal, parseTimeOfDay } from './calendar.ts'
 import { fieldsOf, filledListOf, isRecord, listOf, oneOf, shown, textOf, yesOrNo, type Path, type Report } from './check.ts'
 import { parseCidr } from './cidr.ts'
 import { days, operators, type Condition, type Day, type Operator, type Scalar, type TimeLeaf, type Window } from './document.ts'
+import type { ExpressionCompiler } from './expression.ts'
 import { misplacedDoubleStar } from './glob.ts'
 import { valueShape, type ValueShape } from './operators.ts'
 import { parseAttribute } from './path.ts'
 import { scaleOf } from './scales.ts'
 
-/** What one document has used of its bounds, and how to tell a time zone from a typing mistake. */
-export type Budget = { nodes: number; globs: number; zoneExists: (zone: string) => boolean; report: Report }
+/** What one document has used of its bounds, and how to tell a time zone or an expression from a typing mistake. */
+export type Budget = { nodes: number; globs: number; zoneExists: (zone: string) => boolean; compileCel: ExpressionCompiler | undefined; report: Report }
 
-const forms = ['all', 'any', 'not', 'attr', 'time'] as const
+const forms = ['all', 'any', 'not', 'attr', 'time', 'cel'] as const
 
 export function parseCondition(value: unknown, path: Path, depth: number, budget: Budget): Condition | undefined {
   const { report } = budget
@@ -19,18 +20,26 @@ export function parseCondition(value: unknown, path: Path, depth: number, budget
   if (budget.nodes > bounds.conditionNodes) return undefined
   if (depth > bounds.conditionDepth) return void report(path, `nested deeper than ${bounds.conditionDepth}`)
   if (!isRecord(value)) return void report(path, `expected a condition, found ${shown(value)}`)
-  if (Object.hasOwn(value, 'cel')) return void report([...path, 'cel'], 'CEL leaves are not supported; write it with attr, op and value')
   const form = forms.find((name) => Object.hasOwn(value, name))
   if (form === undefined) return void report(path, `expected one of ${forms.join(', ')}`)
   if (form === 'attr') return attributeLeaf(value, path, budget)
   fieldsOf(value, path, [form], report)
   if (form === 'time') return timeLeaf(value['time'], [...path, 'time'], budget)
+  if (form === 'cel') return expressionLeaf(value['cel'], [...path, 'cel'], budget)
   if (form === 'not') {
     const inner = parseCondition(value['not'], [...path, 'not'], depth + 1, budget)
     return inner && { not: inner }
   }
   const parts = listOf(value[form], [...path, form], report, (part, at) => parseCondition(part, at, depth + 1, budget))
   return parts && (form === 'all' ? { all: parts } : { any: parts })
+}
+
+function expressionLeaf(value: unknown, path: Path, { compileCel, report }: Budget): Condition | undefined {
+  if (!compileCel) return void report(path, 'CEL is not read here; write it with attr, op and value')
+  const cel = textOf(value, path, report, bounds.expressionLength)
+  if (cel === undefined) return undefined
+  const { problem } = compileCel(cel)
+  return problem === undefined ? { cel } : void report(path, `the expression ${problem}`)
 }
 
 function attributeLeaf(value: Record<string, unknown>, path: Path, budget: Budget): Condition | undefined {

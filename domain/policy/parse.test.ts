@@ -57,7 +57,7 @@ test.each<[string, object, string]>([
   ['a condition left empty', { when: null }, 'when: expected a condition, found nothing'],
   ['a condition that is none', { when: {} }, 'when: expected one of all, any, not, attr, time'],
   ['two conditions in one', { when: { all: [], any: [] } }, 'when.any: unknown field `any`'],
-  ['a CEL leaf', { when: { cel: 'true' } }, 'when.cel: CEL leaves are not supported'],
+  ['CEL where none is read', { when: { cel: 'true' } }, 'when.cel: CEL is not read here; write it with attr, op and value'],
   ['an attribute from nowhere', leaf('severity', 'exists'), 'when.attr: `severity` names no fact'],
   ['an attribute that reaches a prototype', leaf('context.__proto__.x', 'exists'), 'when.attr: `context.__proto__.x` names no fact'],
   ['approvals as a condition', leaf('approvals.length', 'gt', 1), 'when.attr: `approvals.length` names no fact'],

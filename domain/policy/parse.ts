@@ -7,6 +7,7 @@ import {
   type Fields, type Path, type Problem, type Report,
 } from './check.ts'
 import { apiVersion, effects, enforcements, type Condition, type DocumentObligations, type Effect, type PolicyDocument } from './document.ts'
+import type { ExpressionCompiler } from './expression.ts'
 import { misplacedDoubleStar } from './glob.ts'
 import { requestTypes, type RequestType } from './input.ts'
 import { canonicalAction, completeResourceGlob, parseResource } from './names.ts'
@@ -15,6 +16,8 @@ import { countGlob, parseCondition, type Budget } from './parse-condition.ts'
 export type ParseOptions = {
   /** Whether the time zone data knows the name. */
   zoneExists: (zone: string) => boolean
+  /** Without it, a document that holds CEL is refused. */
+  compileCel?: ExpressionCompiler
 }
 
 export type Parsed = { policy: PolicyDocument; problems?: undefined } | { policy?: undefined; problems: Problem[] }
@@ -28,14 +31,14 @@ const documentFields = [
  * Reads one policy from plain data (JSON or YAML already parsed). Strict: what is not known here is
  * refused, because a guard with a misspelt word would not guard. Returns every problem, not the first.
  */
-export function parsePolicy(value: unknown, { zoneExists }: ParseOptions): Parsed {
+export function parsePolicy(value: unknown, { zoneExists, compileCel }: ParseOptions): Parsed {
   const { problems, report } = problemList()
   const size = sizeOf(value)
   if (size === undefined) report([], 'is not plain data (it nests too deep, or holds what JSON cannot)')
   else if (size > bounds.documentBytes) report([], `larger than ${bounds.documentBytes} bytes; split it`)
   if (problems.length > 0) return { problems }
   const fields = fieldsOf(value, [], documentFields, report)
-  const policy = fields && readDocument(fields, { nodes: 0, globs: 0, zoneExists, report })
+  const policy = fields && readDocument(fields, { nodes: 0, globs: 0, zoneExists, compileCel, report })
   return policy && problems.length === 0 ? { policy } : { problems }
 }
 

@@ -180,6 +180,8 @@ function coverageOf({ policies }: PolicySnapshot) {
 function collectMissing(node: Node, input: PolicyInput, found: Set<string>): void {
   if (node.form === 'not') return collectMissing(node.part, input, found)
   if (node.form === 'all' || node.form === 'any') return node.parts.forEach((part) => collectMissing(part, input, found))
+  // Which fact an expression lacks is not known, only that it has no answer.
+  if (node.form === 'cel' && node.evaluate(input) === 'unknown') found.add(`cel: ${node.wanted}`)
   if (node.form === 'attr' && (node.read(input) ?? null) === null && node.evaluate(input) === 'unknown') found.add(node.attr)
 }
 

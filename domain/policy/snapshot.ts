@@ -4,12 +4,12 @@ import { Failure } from '../failure.ts'
 import { parseInstant } from './calendar.ts'
 import { buildIndex, type PolicyIndex } from './candidates.ts'
 import type { Path } from './check.ts'
-import { compileCondition, timeTests, type Node } from './condition.ts'
+import { compileCondition, timeTests, type Means, type Node } from './condition.ts'
 import type { PolicyDocument } from './document.ts'
 import { compileGlob, type Glob } from './glob.ts'
 import { parseResource } from './names.ts'
 import { obligationsOf, type Obligations } from './obligations.ts'
-import type { TimeTest, WallClock } from './time.ts'
+import type { TimeTest } from './time.ts'
 
 export type CompiledPolicy = {
   readonly document: PolicyDocument
@@ -19,7 +19,7 @@ export type CompiledPolicy = {
   readonly when: Node
   readonly unless: Node
   readonly obligations: Obligations
-  readonly times: readonly TimeTest[]
+  readonly times: readonly Pick<TimeTest, 'edge'>[]
   /** Epoch milliseconds; from inclusive, to exclusive. */
   readonly validFrom: number
   readonly validTo: number
@@ -36,9 +36,9 @@ export type PolicySnapshot = {
   readonly sha256: Sha256
 }
 
-export type CompileOptions = {
+/** `compileCel` is needed where documents were read with it. */
+export type CompileOptions = Means & {
   sha256: Sha256
-  wallClock: WallClock
   /** Content hashes by id, for documents that were hashed when they were published; a later version may fill in more defaults. */
   hashes?: ReadonlyMap<string, string>
 }
@@ -65,11 +65,11 @@ export function setProblems(documents: readonly PolicyDocument[]): SetProblem[] 
 export function compileSnapshot(documents: readonly PolicyDocument[], options: CompileOptions): PolicySnapshot {
   const [problem] = setProblems(documents)
   if (problem) throw new Failure('invalid', 'policy_invalid', problem.message)
-  const { sha256, wallClock, hashes } = options
+  const { sha256, hashes } = options
   const hashed = documents.map((document) => ({ document, hash: hashes?.get(document.id) ?? contentHash(document, sha256) }))
   const policies = hashed
     .filter(({ document }) => document.enforcement !== 'disabled')
-    .map(({ document, hash }) => compilePolicy(document, hash, wallClock))
+    .map(({ document, hash }) => compilePolicy(document, hash, options))
     .sort(byPriority)
   const index = buildIndex(policies.map(({ document, resources }) => ({ actions: document.actions, resources })))
   return Object.freeze({ hash: snapshotHash(hashed, sha256), size: documents.length, policies: Object.freeze(policies), index, sha256 })
@@ -87,9 +87,9 @@ function snapshotHash(hashed: readonly { document: PolicyDocument; hash: string 
   return `sha256:${sha256(canonicalJson(pairs))}`
 }
 
-function compilePolicy(document: PolicyDocument, hash: string, wallClock: WallClock): CompiledPolicy {
-  const when = compileCondition(document.when, 'when', wallClock)
-  const unless = compileCondition(document.unless, 'unless', wallClock)
+function compilePolicy(document: PolicyDocument, hash: string, means: Means): CompiledPolicy {
+  const when = compileCondition(document.when, 'when', means)
+  const unless = compileCondition(document.unless, 'unless', means)
   const { notBefore, notAfter } = document.validity
   return Object.freeze({
     document,

@@ -18,20 +18,23 @@ const hour = fc.integer({ min: 0, max: 23 }).map((h) => `${String(h).padStart(2,
 const window = fc
   .record({ days: fc.uniqueArray(fc.constantFrom(...days), { minLength: 1 }), from: hour, to: hour })
   .filter(({ from, to }) => from !== to)
-const time = fc.record({ time: fc.record({ zone: fc.constantFrom('Europe/Berlin', 'UTC', 'America/New_York'), windows: list(window) }) })
+export const zones = ['Europe/Berlin', 'UTC', 'America/New_York']
+const time = fc.record({ time: fc.record({ zone: fc.constantFrom(...zones), windows: list(window) }) })
 
-/** Leaves whose answer is unknown when their attribute is missing. */
-export const monotoneLeaf: fc.Arbitrary<unknown> = fc.oneof(
+const glob = leafOf('context.word', 'glob', fc.constantFrom('a*', '*b', '*', 'a/**'))
+const plainLeaf: fc.Arbitrary<unknown> = fc.oneof(
   ...['eq', 'ne', 'gt', 'gte', 'lt', 'lte'].map((op) => leafOf('context.severity', op, severity)),
   ...['in', 'nin'].map((op) => leafOf('context.severity', op, list(severity))),
-  ...['gt', 'lte', 'eq', 'ne'].map((op) => leafOf('request.replicas', op, small)),
+  ...['gt', 'gte', 'lt', 'lte', 'eq', 'ne'].map((op) => leafOf('request.replicas', op, small)),
+  ...['in', 'nin'].map((op) => leafOf('request.replicas', op, list(small))),
   leafOf('request.replicas', 'between', pair),
   ...['eq', 'prefix', 'suffix', 'contains'].map((op) => leafOf('context.word', op, word)),
-  leafOf('context.word', 'glob', fc.constantFrom('a*', '*b', '*', 'a/**')),
   ...['containsAny', 'containsAll', 'subsetOf'].map((op) => leafOf('context.tags', op, list(word))),
   leafOf('context.tags', 'contains', word),
   time,
 )
+/** Leaves whose answer is unknown when their attribute is missing. */
+export const monotoneLeaf = fc.oneof({ weight: 24, arbitrary: plainLeaf }, glob)
 export const anyLeaf = fc.oneof(monotoneLeaf, ...['exists', 'absent'].flatMap((op) => ['context.severity', 'context.word'].map((attr) => leafOf(attr, op))))
 
 export const tree = (leaf: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
@@ -107,3 +110,16 @@ export const input: fc.Arbitrary<PolicyInput> = fc.record({
   now: fc.integer({ min: 0, max: 365 * 1440 }).map((minute) => newYear + minute * 60_000),
   tzdata: fc.constant('test'),
 })
+
+/** A leaf that Cedar can ask too, and a request that lacks nothing but what only `exists` and `absent` ask for. */
+export const cedarLeaf = fc.oneof({ weight: 12, arbitrary: plainLeaf }, ...['exists', 'absent'].map((op) => leafOf('context.note', op)))
+export const completeInput: fc.Arbitrary<PolicyInput> = fc
+  .record({
+    base: input,
+    context: fc.record(
+      { severity, word: fc.constantFrom('a', 'ab', 'a/b', 'cab'), tags: fc.array(word, { maxLength: 3 }), note: word },
+      { requiredKeys: ['severity', 'word', 'tags'] },
+    ),
+    replicas: small,
+  })
+  .map(({ base, context, replicas }) => ({ ...base, context, request: { replicas } }))

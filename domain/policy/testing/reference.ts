@@ -72,6 +72,7 @@ function ask(condition: Condition, input: PolicyInput, wallClock: WallClock): Tr
     const wall = wallClock(condition.time.zone, input.now)
     return wall === undefined ? 'unknown' : condition.time.windows.some((window) => inWindow(window, wall))
   }
+  if ('cel' in condition) throw new Error('the reference knows no CEL')
   const actual = condition.attr.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], input)
   return askLeaf(condition.op, condition.attr === 'context.severity', actual, condition.value)
 }
