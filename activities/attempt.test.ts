@@ -19,7 +19,7 @@ const plan: Plan = {
 }
 const sha256 = (text: string) => `${text.length}`
 const digest = planDigest(plan, sha256)
-const pinned: AttemptRead = { exists: true, kind: 'Deployment', uid: 'u1', resourceVersion: '10', stamps: [], generation: 4, replicas: 3, paused: false, templateHash: 'sha256:t', annotated: true, wellSinceMs: null }
+const pinned: AttemptRead = { exists: true, kind: 'Deployment', uid: 'u1', resourceVersion: '10', stamps: [], generation: 4, replicas: 3, paused: false, templateHash: 'sha256:t', annotated: true }
 const applied: AttemptRead = { ...pinned, generation: 5, replicas: 5, stamps: [{ id, phase: 'applied' }] }
 
 const warrant = (over: Partial<Warrant> = {}): Warrant => ({
@@ -40,8 +40,10 @@ type Told = {
   nowMs?: number
   allowed?: string[]
   cluster?: string
-  plan?: Plan
-  fault?: string | undefined
+  /** Why, if a fault; and what the workload shows when it is looked at. */
+  fault?: string
+  faults?: string[]
+  cancelled?: boolean
 }
 
 /** The database and the cluster as a test tells them, and what was done to them, in order. */
@@ -52,9 +54,9 @@ function stage(told: Told) {
   const deps = {
     db: {},
     store: {
-      loadRequest: async () => ({ target: { cluster: told.cluster ?? 'main' } }),
+      loadRequest: async () => ({ target: { cluster: told.cluster ?? 'main' }, stopAttempts: told.cancelled ?? false }),
       loadPlan: async () => ({ plan, digest }),
-      factsForExecution: async () => ({ plan: { plan: told.plan ?? plan, digest }, warrant: { document: row, signature: told.signature ?? 'good' }, now: new Date(told.nowMs ?? 1_000), fault: told.fault ?? null, watch: { settleMs: 10_000, timeoutMs: 60_000 } }),
+      factsForExecution: async () => ({ plan: { plan, digest }, warrant: { document: row, signature: told.signature ?? 'good' }, now: new Date(told.nowMs ?? 1_000), fault: told.fault ?? null }),
       loadIntent: async () => ('intent' in told ? told.intent && { id, phase: 'act', planDigest: digest, result: null, ...told.intent } : { id, phase: 'act', attempts: 0, result: null, planDigest: digest }),
       beginAttempt: async () => (done.push('begin'), take(told.begins, { go: true, attempt: 1 })),
       settleIntent: async (_db: unknown, { result, attempts }: { result: string; attempts?: number }) => {
@@ -67,6 +69,7 @@ function stage(told: Told) {
     cluster: {
       name: 'main',
       read: async () => (done.push('read'), take(told.reads, pinned)),
+      health: async () => (done.push('look'), { health: { faults: told.faults ?? [] } }),
       send: async () => (done.push('send'), take(told.sends, { sent: 'applied', resourceVersion: '11' } as SendResult)),
       fence: async (_plan: Plan, _id: string, mark: string) => (done.push(`fence ${mark}`), take(told.fences, 'fenced')),
     },
@@ -74,7 +77,6 @@ function stage(told: Told) {
     sha256,
     allowedNamespaces: told.allowed ?? ['shop'],
     sleep: async () => undefined,
-    nowMs: () => told.nowMs ?? 1_000,
   }
   return { deps: deps as unknown as ExecutionDeps, done }
 }
@@ -196,39 +198,45 @@ describe('an attempt to undo', () => {
   })
 })
 
-describe('a pod that has been ready for the settle time since it was judged', () => {
-  const restart: Plan = {
-    action: 'restart_pod', target: { cluster: 'main', namespace: 'shop', kind: 'Pod', name: 'cart-a', uid: 'p1', generation: null },
-    workload: plan.workload, podReady: false, undo: null,
-  }
-  const restartDigest = planDigest(restart, sha256)
-  const restarting = { ...acting, digest: restartDigest }
-  const ready = (wellSinceMs: number): AttemptRead => ({ exists: true, kind: 'Pod', uid: 'p1', resourceVersion: '10', stamps: [], terminating: false, wellSinceMs })
-  const told = { plan: restart, warrant: warrant({ planDigest: restartDigest }), fault: 'crash_loop', nowMs: 20_000, began: 0 }
+describe('a target that no longer shows what it was to be healed of', () => {
+  const gone = { fault: 'crash_loop', faults: [] }
 
   test('is left alone, and nothing is left to fence', async () => {
-    const { deps, done } = stage({ ...told, reads: [ready(10_000)] })
-    expect(await attempt(deps, restarting)).toMatchObject({ effect: 'none', because: 'final', ending: { outcome: 'no_action_needed', reason: 'fault_gone' } })
-    expect(done).toEqual(['read', 'settle not_sent'])
+    const { deps, done } = stage(gone)
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'none', because: 'final', ending: { outcome: 'no_action_needed', reason: 'fault_gone' } })
+    expect(done).toEqual(['read', 'look', 'settle not_sent'])
   })
   test('is left to the fence where a call may still land', async () => {
-    const { deps, done } = stage({ ...told, reads: [ready(10_000)], intent: { attempts: 1 }, began: 1 })
-    expect(await attempt(deps, restarting)).toMatchObject({ effect: 'none', because: 'final', ending: { reason: 'fault_gone' } })
-    expect(done).toEqual(['read'])
+    const { deps, done } = stage({ ...gone, intent: { attempts: 1 }, began: 1 })
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'none', because: 'final', ending: { reason: 'fault_gone' } })
+    expect(done).toEqual(['read', 'look'])
   })
-  test.each([
-    ['it flaps, and is ready only just now', { reads: [ready(10_001)] }],
-    ['a person asked for it, whatever its state', { reads: [ready(10_000)], fault: undefined }],
-  ])('is evicted where %s', async (_why, change) => {
-    const { deps, done } = stage({ ...told, ...change })
-    expect(await attempt(deps, restarting)).toMatchObject({ effect: 'applied' })
-    expect(done).toEqual(['read', 'begin', 'send', 'settle applied'])
+  test('ends as cancelled where a person said so first', async () => {
+    const { deps, done } = stage({ ...gone, cancelled: true })
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'none', because: 'cancelled' })
+    expect(done).toEqual(['read', 'look'])
   })
   test('proves nothing to a task whose act was never recorded', async () => {
-    const { deps, done } = stage({ ...told, reads: [ready(10_000)], intent: undefined })
-    expect(await attempt(deps, restarting)).toMatchObject({ effect: 'none', because: 'final', ending: { outcome: 'blocked' } })
-    expect(done).toEqual(['read'])
+    const { deps, done } = stage({ ...gone, intent: undefined })
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'none', because: 'final', ending: { outcome: 'blocked' } })
+    expect(done).toEqual(['read', 'look'])
   })
+  test('is acted on all the same where a person asked, and nobody looks', async () => {
+    const { deps, done } = stage({ faults: [] })
+    expect(await attempt(deps, acting)).toMatchObject({ effect: 'applied' })
+    expect(done).toEqual(['read', 'begin', 'send', 'settle applied'])
+  })
+  test('has its change taken back all the same', async () => {
+    const { deps, done } = stage({ ...gone, reads: [applied], warrant: warrant({ phase: 'undo' }) })
+    expect(await attempt(deps, undoing)).toMatchObject({ effect: 'applied' })
+    expect(done).toEqual(['read', 'begin', 'send', 'settle applied'])
+  })
+})
+
+test('a target that still shows what it is to be healed of is acted on', async () => {
+  const { deps, done } = stage({ fault: 'crash_loop', faults: ['crash_loop'] })
+  expect(await attempt(deps, acting)).toMatchObject({ effect: 'applied' })
+  expect(done).toEqual(['read', 'look', 'begin', 'send', 'settle applied'])
 })
 
 describe('a fence', () => {

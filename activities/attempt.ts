@@ -5,6 +5,7 @@ import { hasRecovered } from '../domain/actions/recovered.ts'
 import type { AttemptRead, Situation } from '../domain/actions/situation.ts'
 import { Failure } from '../domain/failure.ts'
 import type { Plan } from '../domain/plan.ts'
+import type { FaultClass } from '../domain/remediation.ts'
 import type { ExecutionDeps } from './deps.ts'
 import { ended } from './ended.ts'
 import { permission, refusalMessage, type Permitted } from './permission.ts'
@@ -32,7 +33,7 @@ export async function attempt(deps: ExecutionDeps, input: AttemptInput): Promise
   throw new Failure('unavailable', 'busy_target', `the target changed ${conflictLimit} times while it was being written; trying again`)
 }
 
-async function attemptOnce(deps: ExecutionDeps, input: AttemptInput, { plan, recoveredAfterMs }: Permitted): Promise<Attempted | 'conflict'> {
+async function attemptOnce(deps: ExecutionDeps, input: AttemptInput, { plan, fault }: Permitted): Promise<Attempted | 'conflict'> {
   const { db, store, cluster } = deps
   const { id, phase, digest: planDigest, warrantId, claimToken } = input
   const read = await cluster.read(plan)
@@ -40,7 +41,7 @@ async function attemptOnce(deps: ExecutionDeps, input: AttemptInput, { plan, rec
   // The undo writes its stamp even when the value is back; an act that finds its wish fulfilled was overtaken.
   const wantsStamp = situation.is === 'wanted' && phase === 'undo'
   if (situation.is !== 'ready' && !wantsStamp) return settledBy(deps, input, plan, situation)
-  if (phase === 'act' && recoveredAfterMs !== null && hasRecovered(plan, read, recoveredAfterMs, deps.nowMs())) return recovered(deps, input, plan)
+  if (phase === 'act' && fault !== null && hasRecovered(fault, (await cluster.health(plan)).health, read)) return recovered(deps, input, fault, plan)
 
   const begun = await store.beginAttempt(db, { id, phase, planDigest, warrantId, claimToken })
   if (!begun.go) return refusedAttempt(begun.because)
@@ -79,9 +80,12 @@ async function settledBy(deps: ExecutionDeps, input: AttemptInput, plan: Plan, s
 }
 
 /** Where something was sent before, nothing is settled, and the fence tells what became of it. */
-async function recovered(deps: ExecutionDeps, input: AttemptInput, { target }: Plan): Promise<Attempted> {
-  if (!(await deps.store.loadIntent(deps.db, input.id, input.phase))) return refusedAttempt('no_intent')
-  const message = `${target.kind} \`${target.namespace}/${target.name}\` has become well since it was judged: nothing is changed`
+async function recovered(deps: ExecutionDeps, input: AttemptInput, fault: FaultClass, { target }: Plan): Promise<Attempted> {
+  const { db, store } = deps
+  const [request, intent] = [await store.loadRequest(db, input.id), await store.loadIntent(db, input.id, input.phase)]
+  if (!intent) return refusedAttempt('no_intent')
+  if (request?.stopAttempts) return refusedAttempt('cancelled')
+  const message = `${target.kind} \`${target.namespace}/${target.name}\` no longer shows \`${fault}\`: nothing is changed`
   const attempted: Attempted = { effect: 'none', because: 'final', ...ended('no_action_needed', 'fault_gone', message) }
   return settledAs(deps, input, { result: 'not_sent', attempts: 0, detail: { code: 'fault_gone' } }, () => attempted)
 }

@@ -1,14 +1,14 @@
 import { planDigest } from '../domain/digest.ts'
 import type { Plan } from '../domain/plan.ts'
-import type { EffectPhase } from '../domain/remediation.ts'
+import type { EffectPhase, FaultClass } from '../domain/remediation.ts'
 import { checkWarrant, type WarrantRefusal } from '../domain/warrant.ts'
 import { namespaceAllowed } from '../domain/namespaces.ts'
 import type { ExecutionDeps } from './deps.ts'
 
 export type Permitted = {
   plan: Plan
-  /** A target that has been well for this long needs no act any more; null: what a person wishes is not for a fault. */
-  recoveredAfterMs: number | null
+  /** What it is for, and not done once it is over; null: a person wishes it. */
+  fault: FaultClass | null
 }
 
 export type PermissionRefusal = WarrantRefusal | 'warrant_unknown' | 'plan_unknown' | 'plan_altered' | 'namespace_not_allowed'
@@ -21,7 +21,7 @@ export async function permission(
   { db, store, cluster, verify, sha256, allowedNamespaces }: ExecutionDeps,
   { id, digest, phase, warrantId }: { id: string; digest: string; phase: EffectPhase; warrantId: string },
 ): Promise<Permitted | { refused: PermissionRefusal }> {
-  const { plan: stored, warrant: row, now, fault, watch } = await store.factsForExecution(db, id, digest, warrantId)
+  const { plan: stored, warrant: row, now, fault } = await store.factsForExecution(db, id, digest, warrantId)
   if (!stored) return { refused: 'plan_unknown' }
   const { plan } = stored
   if (planDigest(plan, sha256) !== digest) return { refused: 'plan_altered' }
@@ -32,7 +32,7 @@ export async function permission(
   const warrant = checkWarrant(row.document, row.signature, use, verify)
   if (typeof warrant === 'string') return { refused: warrant }
   if (warrant.warrantId !== warrantId || plan.target.cluster !== cluster.name) return { refused: 'warrant_other_cluster' }
-  return { plan, recoveredAfterMs: fault && watch ? watch.settleMs : null }
+  return { plan, fault }
 }
 
 export const refusalMessage: Record<PermissionRefusal, string> = {

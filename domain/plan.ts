@@ -31,8 +31,6 @@ export type RollbackDeploymentPlan = Common & {
   action: 'rollback_deployment'
   replicas: number
   revision: { from: RevisionPin; to: RevisionPin }
-  /** Whether the release that is taken back was up when it was judged; plans of before do not say. */
-  complete?: boolean | undefined
   undo: { revision: { from: RevisionPin; to: RevisionPin } }
 }
 

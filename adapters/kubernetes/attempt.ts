@@ -1,12 +1,11 @@
 import type { V1Deployment, V1Pod, V1ReplicaSet } from '@kubernetes/client-node'
 import type { AttemptRead, DeploymentRead, PodRead } from '../../domain/actions/situation.ts'
 import { Failure } from '../../domain/failure.ts'
-import { rolloutState } from '../../domain/health.ts'
 import type { Plan, RevisionPin, RollbackDeploymentPlan } from '../../domain/plan.ts'
 import { parseStamps, stampAnnotation } from '../../domain/stamp.ts'
 import { get, pathOf } from './api.ts'
 import type { Connection } from './connection.ts'
-import { deploymentCounts } from './health.ts'
+import { isReady } from './health.ts'
 import { isControlledBy } from './owners.ts'
 import { plainTemplate, templateHash, type Template } from './template.ts'
 
@@ -33,7 +32,7 @@ export const podRead = (pod: V1Pod): PodRead => ({
   kind: 'Pod',
   ...identityOf(pod.metadata),
   terminating: Boolean(pod.metadata?.deletionTimestamp),
-  wellSinceMs: trueSinceMs(pod.status?.conditions, ['Ready']),
+  ready: isReady(pod),
 })
 
 export function deploymentRead(deployment: V1Deployment): DeploymentRead {
@@ -47,21 +46,8 @@ export function deploymentRead(deployment: V1Deployment): DeploymentRead {
     paused: spec?.paused === true,
     templateHash: templateHash(plainTemplate(spec?.template)),
     annotated: metadata?.annotations !== undefined && metadata.annotations !== null,
-    wellSinceMs: rolloutState(deploymentCounts(deployment)) === 'complete' ? trueSinceMs(deployment.status?.conditions, ['Available', 'Progressing']) : null,
   }
 }
-
-/** Since when all of these conditions are true as they are; null: one is not, or does not say. */
-function trueSinceMs(conditions: readonly Condition[] = [], types: readonly string[]): number | null {
-  const since = types.map((type) => {
-    const condition = conditions.find((one) => one.type === type && one.status === 'True')
-    return Math.max(timeMs(condition?.lastTransitionTime), timeMs(condition?.lastUpdateTime))
-  })
-  return since.includes(0) ? null : Math.max(...since)
-}
-
-type Condition = { type: string; status: string; lastTransitionTime?: Date; lastUpdateTime?: Date }
-const timeMs = (time: Date | undefined): number => (time ? new Date(time).getTime() : 0)
 
 const identityOf = (metadata: V1Pod['metadata']) => ({
   uid: metadata?.uid ?? '',

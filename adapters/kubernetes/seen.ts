@@ -1,12 +1,11 @@
 import type { V1Deployment, V1Namespace, V1Pod } from '@kubernetes/client-node'
 import type { DeploymentSeen, PodSeen } from '../../domain/actions/observation.ts'
 import { Failure } from '../../domain/failure.ts'
-import { rolloutState } from '../../domain/health.ts'
 import type { Target, WorkloadRef } from '../../domain/remediation.ts'
 import { parseStamps, stampAnnotation } from '../../domain/stamp.ts'
 import { get, pathOf } from './api.ts'
 import type { Connection } from './connection.ts'
-import { deploymentCounts, isReady } from './health.ts'
+import { isReady } from './health.ts'
 import { managersOf } from './managers.ts'
 import { controllerOf, isIgnored, ownersOf, type Owned, type Owner } from './owners.ts'
 import { plainTemplate, templateHash } from './template.ts'
@@ -30,7 +29,6 @@ export async function seeDeployment(connection: Connection, target: Target, depl
     templateHash: templateHash(plainTemplate(spec?.template)),
     revisionHistoryLimit: spec?.revisionHistoryLimit ?? 10,
     managers: managersOf(metadata),
-    complete: rolloutState(deploymentCounts(deployment)) === 'complete',
   }
 }
 

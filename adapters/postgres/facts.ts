@@ -4,7 +4,7 @@ import type { FaultClass, Principal, Verdict } from '../../domain/remediation.ts
 import type { DecisionRecord } from './decisions.ts'
 import { guarded } from './failures.ts'
 import type { IntentResult } from './intents.ts'
-import { planColumns, toStoredPlan, type StoredPlan, type StoredPlanRow, type WatchTimes } from './plans.ts'
+import { planColumns, toStoredPlan, type StoredPlan, type StoredPlanRow } from './plans.ts'
 import { toStoredRequest, type RequestRow, type StoredRequest } from './request-rows.ts'
 import { first } from './sql.ts'
 
@@ -94,14 +94,12 @@ export type FactsForExecution = Known & {
   warrant: { document: string; signature: string } | undefined
   /** Null: a person wished it, whatever the target's state. */
   fault: FaultClass | null
-  /** Null for a plan that was made before these were kept with it. */
-  watch: WatchTimes | null
 }
 
 export const factsForExecution = guarded(async (db: Knex, id: string, digest: string, warrantId: string): Promise<FactsForExecution> => {
-  const row = await first<PlanPart & Pick<FactsForExecution, 'fault' | 'watch'> & { now: Date; document: string | null; signature: string }>(
+  const row = await first<PlanPart & Pick<FactsForExecution, 'fault'> & { now: Date; document: string | null; signature: string }>(
     db,
-    `select clock_timestamp() as now, ${planColumns}, p.watch, q.fault, w.document, w.signature
+    `select clock_timestamp() as now, ${planColumns}, q.fault, w.document, w.signature
      from (select :id::uuid as id) r
      left join ledger.request q on q.id = r.id
      left join ledger.plan p on p.id = r.id and p.digest = :digest
@@ -109,6 +107,6 @@ export const factsForExecution = guarded(async (db: Knex, id: string, digest: st
     { id, digest, warrantId },
   )
   if (!row) throw new Error('looking for a permission gave no row')
-  const { now, fault, watch, document, signature } = row
-  return { now, plan: planOf(row), warrant: document === null ? undefined : { document, signature }, fault, watch }
+  const { now, fault, document, signature } = row
+  return { now, plan: planOf(row), warrant: document === null ? undefined : { document, signature }, fault }
 })

@@ -12,17 +12,19 @@ const handoffLimit = 1_000
 /**
  * What others asked for while this remediation held the claim. Asking for the very thing that it then
  * did is answered by it, and what nobody wants any more is left; anything else becomes a request of its own, once
- * per target and parameters.
+ * per target, parameters and fault.
  */
 export async function turnHandoffsIntoRequests(trx: Knex, holder: RequestRow, newId: () => string): Promise<void> {
   await rows(trx, lockSignalsSql, { id: holder.id })
   const unread = await rows<HandoffRow>(trx, unreadSql, { id: holder.id })
   const wish = (row: RequestRow) => canonicalJson([row.action, row.cluster, row.namespace, row.kind, row.name, row.parameters])
+  // A person's wish is not one for a fault, which could be found to be over.
+  const reasoned = (row: RequestRow) => canonicalJson([wish(row), row.fault])
   const made = new Map<string, string>()
   for (const handoff of unread) {
     const over = handoff.withdrawn || (handoff.answered && wish(handoff) === wish(holder))
-    const became = over ? null : (made.get(wish(handoff)) ?? (await request(trx, handoff, newId())))
-    if (became !== null) made.set(wish(handoff), became)
+    const became = over ? null : (made.get(reasoned(handoff)) ?? (await request(trx, handoff, newId())))
+    if (became !== null) made.set(reasoned(handoff), became)
     await rows(trx, 'update ledger.handoff set read_at = now(), became = :became where from_id = :from', { from: handoff.id, became })
     if (became !== null) {
       // The alerts behind it now point at its successor, which is told when they stop.

@@ -31,8 +31,6 @@ export type DeploymentObservation = Common & {
   revisions: RevisionFacts[]
   /** Who else writes this object, such as a GitOps controller. */
   managers: Manager[]
-  /** Every pod is of the newest revision and available. */
-  complete: boolean
 }
 
 /** The targets themselves, before anyone looks at pods and revisions. */

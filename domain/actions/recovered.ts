@@ -1,23 +1,9 @@
-import type { Plan } from '../plan.ts'
+import type { Health } from '../plan.ts'
+import type { FaultClass } from '../remediation.ts'
 import type { AttemptRead } from './situation.ts'
 
-/**
- * Whether what was wrong with the target when it was judged is so no more, and has not been for `heldMs`. A pod that
- * is ready for moments at a time flaps and is not well. A scaling was not asked for because its Deployment was down.
- */
-export function hasRecovered(plan: Plan, read: AttemptRead, heldMs: number, nowMs: number): boolean {
-  if (!read.exists || read.wellSinceMs === null || wasWell(plan)) return false
-  return nowMs - read.wellSinceMs >= heldMs
-}
-
-function wasWell(plan: Plan): boolean {
-  switch (plan.action) {
-    case 'restart_pod':
-      return plan.podReady
-    case 'rollback_deployment':
-      // Plans of before do not say.
-      return plan.complete !== false
-    case 'scale_deployment':
-      return true
-  }
+/** Whether what was named as the reason to act is so no more: the question that `detect` and `plan` asked, put once more. */
+export function hasRecovered(fault: FaultClass, { faults }: Pick<Health, 'faults'>, read: AttemptRead): boolean {
+  const readyAgain = fault === 'stuck_pod' && read.exists && read.kind === 'Pod' && read.ready
+  return readyAgain || !faults.includes(fault)
 }

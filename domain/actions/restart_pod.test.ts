@@ -43,7 +43,7 @@ test.each<[string, Partial<PodObservation>, string, string]>([
   expect(restartPod.plan({ ...pod, ...change }, {}, 'stuck_pod')).toMatchObject({ outcome, reason })
 })
 
-const read: AttemptRead = { exists: true, kind: 'Pod', uid: 'p-1', resourceVersion: '9', stamps: [], terminating: false, wellSinceMs: null }
+const read: AttemptRead = { exists: true, kind: 'Pod', uid: 'p-1', resourceVersion: '9', stamps: [], terminating: false, ready: false }
 
 test.each<[string, AttemptRead, string]>([
   ['is there', read, 'ready'],

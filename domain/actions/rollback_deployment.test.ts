@@ -53,7 +53,7 @@ const applied = [{ id: 'r-1', phase: 'applied' as const }]
 
 test('whether the release is up is no part of what people approve', () => {
   const sha256 = (text: string) => text
-  const digests = [true, false, undefined].map((complete) => planDigest({ ...plan, complete }, sha256))
+  const digests = [true, false, undefined].map((complete) => planDigest({ ...plan, complete } as typeof plan, sha256))
   expect(new Set(digests).size).toBe(1)
 })
 

@@ -26,7 +26,6 @@ export const rollbackDeployment: ActionRules<RollbackDeploymentPlan> = {
       workload,
       replicas,
       revision: { from: pinFrom, to: pinTo },
-      complete: observation.complete,
       undo: { revision: { from: pinTo, to: pinFrom } },
     }
   },

@@ -75,7 +75,6 @@ const anyRead: fc.Arbitrary<AttemptRead> = fc.record({
   paused: fc.boolean(),
   templateHash: fc.constantFrom('bad', 'good'),
   annotated: fc.boolean(),
-  wellSinceMs: fc.constantFrom(null, 1),
   stamps: fc.array(fc.record({ id: fc.constantFrom('r-1', 'r-2'), phase: fc.constantFrom(...stampPhases) }), { maxLength: 3 }),
 })
 

@@ -5,16 +5,9 @@ export type AttemptRead = AbsentRead | PodRead | DeploymentRead
 
 export type AbsentRead = { exists: false }
 
-type Present = {
-  exists: true
-  uid: string
-  resourceVersion: string
-  stamps: Stamp[]
-  /** Epoch milliseconds since when a pod is ready, or a Deployment's newest revision available in full; null: it is not. */
-  wellSinceMs: number | null
-}
+type Present = { exists: true; uid: string; resourceVersion: string; stamps: Stamp[] }
 
-export type PodRead = Present & { kind: 'Pod'; terminating: boolean }
+export type PodRead = Present & { kind: 'Pod'; terminating: boolean; ready: boolean }
 
 export type DeploymentRead = Present & {
   kind: 'Deployment'

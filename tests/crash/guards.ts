@@ -101,15 +101,15 @@ export const guards: readonly Guard[] = [
   {
     guard: 'what the attempt sees is still wrong with the target',
     file: 'activities/attempt.ts',
-    line: "if (phase === 'act' && recoveredAfterMs !== null && hasRecovered(",
-    without: "if (phase === 'undo' && recoveredAfterMs !== null && hasRecovered(",
+    line: "if (phase === 'act' && fault !== null && hasRecovered(",
+    without: "if (phase === 'undo' && fault !== null && hasRecovered(",
     test: { file: 'targets', name: 'what was wrong is so no more when the attempt looks .guard: recovered. a (pod|release) that has' },
   },
   {
     guard: 'what a person asks for is no fault that could be gone',
     file: 'activities/permission.ts',
-    line: 'recoveredAfterMs: fault && watch ? watch.settleMs : null',
-    without: 'recoveredAfterMs: watch ? watch.settleMs : null',
+    line: 'return { plan, fault }',
+    without: "return { plan, fault: fault ?? 'stuck_pod' }",
     test: { file: 'targets', name: 'what was wrong is so no more when the attempt looks .guard: recovered. what a person asks for' },
   },
 ]

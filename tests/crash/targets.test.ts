@@ -1,10 +1,9 @@
 import { AutoscalingV2Api, PolicyV1Api } from '@kubernetes/client-node'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { FaultClass } from '../../domain/remediation.ts'
 import type { Act } from '../../sandbox/faults/traps.ts'
 import { query } from '../../sandbox/servers/postgres.ts'
-import { settleMs, startFaultyAegis, type FaultyAegis } from '../helpers/faulty-aegis.ts'
+import { startFaultyAegis, type FaultyAegis } from '../helpers/faulty-aegis.ts'
 import { eventually, kubeConfig } from '../helpers/stack.ts'
 import { administrator, broken, deploymentBody, endState, good, handsOn, name, replicas, subjectFor, type Subject } from '../helpers/subjects.ts'
 import { calls, stopAt, type Journey } from './calls.ts'
@@ -19,8 +18,6 @@ beforeAll(async () => {
 afterAll(() => faulty?.stop())
 
 const limitMs = 60_000
-/** Conditions carry whole seconds. */
-const wholeSecondMs = 1_000
 
 /** Lets `meddle` happen after the attempt's one look at the target, before its call. */
 async function betweenLookAndCall(subject: Subject, meddle: Act<unknown>): Promise<Journey> {
@@ -34,7 +31,7 @@ async function betweenLookAndCall(subject: Subject, meddle: Act<unknown>): Promi
 const answers = ({ namespace }: Journey) => faulty.judge.attempts(namespace).map(({ responseStatus }) => responseStatus?.code)
 
 describe('what was wrong is so no more when the attempt looks (guard: recovered)', () => {
-  /** Asked for because of `fault`, or by a person without one. Holds the attempt before its look until it has been well for the settle time. */
+  /** Asked for because of `fault`, or by a person without one. Holds the attempt before its look until it is well. */
   async function recoveredMeanwhile(subject: Subject, fault: FaultClass | null, recovered: () => Promise<unknown>): Promise<Journey> {
     const journey = await begin(faulty, subject)
     const planned = stopAt(faulty, journey, { call: 'kubernetes preflight', phase: 'before_send' })
@@ -45,7 +42,6 @@ describe('what was wrong is so no more when the attempt looks (guard: recovered)
     planned.letGo('pass')
     await within(limitMs, 'the attempt looks', looking.reached)
     await recovered()
-    await sleep(settleMs + wholeSecondMs)
     looking.letGo('pass')
     return journey
   }

@@ -34,13 +34,11 @@ export type FaultyAegis = Proxies & {
 
 export type Standby = { pid: number; stop(): void }
 
-export const settleMs = 700
-
 /** Short times, wide limits: these tests are about faults, not about waiting. */
 const settings = {
   AEGIS_MODE: 'auto',
   AEGIS_NAMESPACES: 'crash-*',
-  AEGIS_SETTLE_MS: String(settleMs),
+  AEGIS_SETTLE_MS: '700',
   AEGIS_VERIFY_TIMEOUT_MS: '30000',
   AEGIS_DEADLINE_MS: '120000',
   AEGIS_LIMITS: 'restart_pod=1000/60s,scale_deployment=1000/60s,rollback_deployment=1000/60s',

@@ -118,6 +118,16 @@ describe('hand-offs', () => {
     for (const { id } of await successors(name)) expect(await readStream(db.reader, id)).toMatchObject([{ kind: 'requested', body: { door: 'handoff' } }])
   })
 
+  test('of a person stay a person\'s, beside the same wish for a fault', async () => {
+    const name = randomUUID()
+    const given = await recorded(db, { name })
+    await handOff(name, { fault: 'stuck_pod' })
+    await handOff(name)
+    await close(given.id, 'cancelled')
+    const faults = (await db.owner.raw(`select fault from ledger.request where name = ? and door = 'handoff' order by fault`, [name])).rows
+    expect(faults).toEqual([{ fault: 'stuck_pod' }, { fault: null }])
+  })
+
   test('that asked for what was then done are answered by it', async () => {
     const name = randomUUID()
     const given = await recorded(db, { name })

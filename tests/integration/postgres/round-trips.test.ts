@@ -54,9 +54,9 @@ const target = { cluster: 'main', namespace: 'shop', kind: 'Deployment', name } 
 
 const observation: DeploymentObservation = {
   kind: 'Deployment', target, uid: `uid-${name}`, resourceVersion: '1', workload: workload(name), ignored: false, health, labels: { workload: {}, namespace: {} }, stamps: [],
-  generation: 3, observedGeneration: 3, replicas: 2, paused: false, templateHash: 'aa', revisionHistoryLimit: 10, revisions: [], managers: [], complete: true,
+  generation: 3, observedGeneration: 3, replicas: 2, paused: false, templateHash: 'aa', revisionHistoryLimit: 10, revisions: [], managers: [],
 }
-const read: AttemptRead = { exists: true, kind: 'Deployment', uid: `uid-${name}`, resourceVersion: '1', stamps: [], generation: 3, replicas: 2, paused: false, templateHash: 'aa', annotated: true, wellSinceMs: null }
+const read: AttemptRead = { exists: true, kind: 'Deployment', uid: `uid-${name}`, resourceVersion: '1', stamps: [], generation: 3, replicas: 2, paused: false, templateHash: 'aa', annotated: true }
 const scaled = { ...health, desired: 4, updated: 4, ready: 4, available: 4 }
 const timing = { settleMs: 0, verifyTimeoutMs: 1_000, undoTimeoutMs: 1_000, fenceTimeoutMs: 1_000 }
 
