@@ -26,9 +26,9 @@ test('a document without a version but with conditions is flat, and no other', (
 })
 
 test('name, effect and priority are kept, the id is made of the name, and aliases are spelled out', () => {
-  expect(read({ ...least, name: ' Peak: deny *everything*! ', effect: 'deny', priority: 7, actions: ['*'], resources: ['cluster:production', 'pod:api-pod', 'deployment:web', '/api/v1/users/456', '*'] }).policy).toMatchObject({
+  expect(read({ ...least, name: ' Peak: deny *everything*! ', effect: 'deny', priority: 7, actions: ['*'], resources: ['cluster:production', 'cluster:prod-*', 'pod:api-pod', 'pod:api-*', 'deployment:web', '/api/v1/users/456', '*'] }).policy).toMatchObject({
     id: 'peak-deny-everything', name: ' Peak: deny *everything*! ', effect: 'deny', priority: 7, actions: ['*:*'],
-    resources: ['k8s:production/**', 'k8s:*/*/pod/api-pod', 'k8s:*/*/deployment/web', 'api:/api/v1/users/456', '**'], when: { all: [] }, unless: { any: [] },
+    resources: ['k8s:production/**', 'k8s:prod-*/**', 'k8s:*/*/pod/api-pod', 'k8s:*/*/pod/api-*', 'k8s:*/*/deployment/web', 'api:/api/v1/users/456', '**'], when: { all: [] }, unless: { any: [] },
   })
   expect(read(least).policy?.priority).toBe(100)
 })
