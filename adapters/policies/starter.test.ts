@@ -55,7 +55,7 @@ test('(b) at night the same is allowed by itself', () => {
 })
 
 test('(c) a severity gate: only high or critical may act, a missing severity never allows', () => {
-  const hours = [0, 4, 8, 12, 16, 20].map((hour) => Date.UTC(2026, 5, 3, hour))
+  const hours = [0, 12, 18].map((hour) => Date.UTC(2026, 5, 3, hour))
   const yes = ['bea', 'cem'].map((id) => ({ principalId: id, owner: id, roles: ['approver' as const], groups: [], at: 0 }))
   const acted = [undefined, null, 'sev1', ...severities].map((severity) => {
     const inputs = cases.flatMap(({ input }) => hours.flatMap((now) => [[], yes.map((one) => ({ ...one, at: now }))].map((approvals) => ({
@@ -64,4 +64,15 @@ test('(c) a severity gate: only high or critical may act, a missing severity nev
     return [severity, inputs.filter((input) => capByMode(decide(snapshot, input), 'auto').proceed === 'act').length > 0]
   })
   expect(acted).toEqual([[undefined, false], [null, false], ['sev1', false], ['info', false], ['low', false], ['medium', false], ['high', true], ['critical', true]])
+})
+
+test('by itself it scales up only, by half at most, by four at most and to twenty at most', () => {
+  const { input } = cases.find(({ name }) => name === '4 to 6 replicas is half as many again')!
+  const sizes = Array.from({ length: 24 }, (_, at) => at + 1)
+  const acted = sizes.flatMap((desired) => sizes.filter((replicas) => {
+    const request = { ...input.request, replicas, deltaReplicas: replicas - desired }
+    return capByMode(decide(snapshot, { ...input, target: { desired }, request }), 'auto').proceed === 'act'
+  }).map((replicas) => `${desired} to ${replicas}`))
+  const wanted = sizes.flatMap((desired) => sizes.filter((replicas) => replicas > desired && replicas <= Math.min(desired * 1.5, desired + 4, 20)).map((replicas) => `${desired} to ${replicas}`))
+  expect(acted).toEqual(wanted)
 })
