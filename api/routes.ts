@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { alertRoutes } from './alerts.ts'
 import { answerRoutes } from './answers.ts'
 import { auditRoutes } from './audit.ts'
+import { autonomyRoutes } from './autonomy.ts'
 import { executorRoutes } from './executor.ts'
 import { stoppingRoutes } from './freeze.ts'
 import { healthRoutes } from './health.ts'
@@ -20,6 +21,7 @@ export const routes: readonly Route[] = [
   ...executorRoutes,
   ...alertRoutes,
   ...stoppingRoutes,
+  ...autonomyRoutes,
   ...auditRoutes,
   ...policyRoutes,
   ...simulateRoutes,
