@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
 import { recordAnswer } from '../../adapters/postgres/answers.ts'
+import { demoteRung } from '../../adapters/postgres/autonomy.ts'
 import { closeRemediation } from '../../adapters/postgres/close.ts'
 import { beginAttempt, recordIntent, settleIntent } from '../../adapters/postgres/intents.ts'
 import { readStream } from '../../adapters/postgres/ledger.ts'
@@ -78,6 +79,15 @@ const repeat = async (count: number, once: () => Promise<unknown>) => {
   for (let made = 0; made < count; made++) await once()
 }
 
+/** Rungs and endings are put back in time, guards aside: nothing else here can wait for a week. */
+const aWeekAgo = (namespace: string) =>
+  db.owner.transaction(async (trx) => {
+    await trx.raw('alter table ledger.rung disable trigger refuse_change')
+    await trx.raw(`update ledger.rung set at = now() - interval '8 days' where namespace = ?`, [namespace])
+    await trx.raw('alter table ledger.rung enable always trigger refuse_change')
+    await trx.raw(`update ledger.terminal set closed_at = now() - interval '8 days' where id in (select id from ledger.request where namespace = ?)`, [namespace])
+  })
+
 describe('what counts as a suggestion that people agreed with', () => {
   test.each<[string, object, number, number]>([
     ['the same, started by a person within a day', { takenAfterMs: dayMs - 60_000 }, 1, 0],
@@ -136,13 +146,7 @@ describe('from a bad outcome back to the top', () => {
   })
 
   test('with it, a week later, an admin does: by the rung that is proposed, once, on record', async () => {
-    // The demotion is put back in time with all that belongs to it, guards aside: nothing else here can wait for a week.
-    await db.owner.transaction(async (trx) => {
-      await trx.raw('alter table ledger.rung disable trigger refuse_change')
-      await trx.raw(`update ledger.rung set at = now() - interval '8 days' where namespace = ?`, [namespace])
-      await trx.raw('alter table ledger.rung enable always trigger refuse_change')
-      await trx.raw(`update ledger.terminal set closed_at = now() - interval '8 days' where id in (select id from ledger.request where namespace = ?)`, [namespace])
-    })
+    await aWeekAgo(namespace)
     await repeat(15, () => suggested({ namespace, takenAfterMs: 60_000 }))
     expect((await step('promote', namespace, 'approve')).problem.detail).toMatch(/15 of 15/)
     await suggested({ namespace, takenAfterMs: 60_000 })
@@ -164,6 +168,20 @@ describe('from a bad outcome back to the top', () => {
     expect((await step('demote', namespace, 'suggest', approver)).problem).toMatchObject({ status: 409, code: 'not_lower', detail: expect.stringContaining('`observe` already') })
     expect(await placeOf(namespace)).toMatchObject({ mode: 'observe', proposal: null, why: 'at `observe` nothing is suggested, so nobody can agree' })
   })
+})
+
+test('a promotion that meets a step down waits for it, and is then refused', async () => {
+  const namespace = freshNamespace()
+  await step('demote', namespace, 'suggest')
+  await aWeekAgo(namespace)
+  await repeat(16, () => suggested({ namespace, takenAfterMs: 60_000 }))
+  const down = await db.api.transaction()
+  await demoteRung(down, { policy, cluster: 'main', namespace, mode: 'observe', reason: 'stop', principal: bob })
+  const up = step('promote', namespace, 'approve')
+  await new Promise((wake) => setTimeout(wake, 300))
+  await down.commit()
+  expect((await up).problem).toMatchObject({ status: 409, code: 'not_proposed' })
+  expect(await placeOf(namespace)).toMatchObject({ mode: 'observe' })
 })
 
 describe('the command', () => {

@@ -146,6 +146,15 @@ describe('the next decision', () => {
     expect(standingOf(decision.binding, settings, kept)).toEqual(standing)
   })
 
+  test('goes by the newest rung', async () => {
+    const given = await acted()
+    await close(given.id, 'needs_human')
+    const again = await acted({ mode: 'approve', namespace: given.namespace })
+    await close(again.id, 'needs_human')
+    const { result } = await evaluate(given.namespace)
+    expect(result).toMatchObject({ proceed: 'stop', ending: { outcome: 'suggested', reason: 'mode_suggest', message: expect.stringContaining(`after remediation \`${again.id}\``) } })
+  })
+
   test('elsewhere, and of policies that do not permit it, is as before', async () => {
     const [given, other] = [await acted(), await acted({ policies: ['elsewhere'] })]
     await close(given.id, 'needs_human')
