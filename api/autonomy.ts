@@ -2,7 +2,6 @@ import { z } from 'zod'
 import { demoteRung, ladderLimit, listLadder, promoteRung, type LadderView, type StepRefused } from '../adapters/postgres/autonomy.ts'
 import { enough } from '../domain/autonomy/proposal.ts'
 import { wilsonLowerBound } from '../domain/autonomy/wilson.ts'
-import { modes } from '../domain/remediation.ts'
 import { defaultCluster } from './accept.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
@@ -10,13 +9,13 @@ import * as shape from './shapes.ts'
 
 const tag = 'Autonomy'
 
-const mode = z.enum(modes)
+const { mode } = shape
 const policyId = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must be the id of a policy: at most 63 lower-case letters, digits and dashes')
 const count = z.int()
 /** The Wilson lower bound at 95 % of the counts beside it, from 0 to 1. */
 const bound = z.number()
 
-const rung = z.strictObject({
+export const rungView = z.strictObject({
   policy: z.string(),
   cluster: z.string(),
   namespace: z.string(),
@@ -28,16 +27,15 @@ const rung = z.strictObject({
   by: z.string(),
   at: z.string(),
 })
-export { rung as rungView }
 
 const place = z.strictObject({
   policy: z.string(),
   cluster: z.string(),
   namespace: z.string(),
-  /** What holds: the strictest of the rung, the policy's own mode and the settings. */
+  /** What holds: the strictest of the rung and the ceiling. */
   mode,
   /** The standing rung; null: the ladder caps nothing here. */
-  rung: rung.nullable(),
+  rung: rungView.nullable(),
   /** What the settings and the policy's own mode allowed at its newest decision; null: none on record. */
   ceiling: mode.nullable(),
   evidence: z.strictObject({
@@ -88,7 +86,7 @@ const promoted = route({
   description: 'For admins: it lets Aegis do unasked what people were asked about.',
   tag,
   body: step,
-  output: { 200: rung },
+  output: { 200: rungView },
   handle: async ({ deps, body, principal }) => {
     const done = await promoteRung(deps.db, { ...body, cluster: clusterOf(deps, body.cluster), principal })
     if (done.stepped) return reply(200, done.rung)
@@ -104,7 +102,7 @@ const demoted = route({
   description: 'It holds for every decision from now on. What was decided before may still be carried out: a freeze stops that.',
   tag,
   body: step,
-  output: { 200: rung },
+  output: { 200: rungView },
   handle: async ({ deps, body, principal }) => {
     const cluster = clusterOf(deps, body.cluster)
     if (!isKnown(deps, body.policy)) {

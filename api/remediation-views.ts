@@ -1,16 +1,15 @@
 /** How a remediation looks from outside: the read models of the database in the words of the API. */
 import { z } from 'zod'
+import type { Autonomy } from '../adapters/postgres/decisions.ts'
 import type { RemediationSummary, RemediationView } from '../adapters/postgres/views.ts'
 import type { Plan } from '../domain/plan.ts'
 import { answerKinds } from '../domain/transition.ts'
-import { modes } from '../domain/remediation.ts'
 import { remediationUrl } from './accept.ts'
 import { rungView } from './autonomy.ts'
 import type { ApiSettings } from './route.ts'
 import * as shape from './shapes.ts'
 
 const time = z.string()
-const mode = z.enum(modes)
 const nullableTime = time.nullable()
 
 const common = {
@@ -64,7 +63,7 @@ const decision = z.strictObject({
   reason: z.string(),
   proceed: z.enum(['act', 'ask', 'suggest', 'observe', 'deny']),
   /** How far it went and why not further, with the rungs of the policies that permit; null for decisions of before. */
-  autonomy: z.strictObject({ mode, code: z.string(), message: z.string(), rungs: z.array(rungView) }).nullable(),
+  autonomy: z.strictObject({ mode: shape.mode, code: z.string(), message: z.string(), rungs: z.array(rungView) }).nullable(),
   answerBy: nullableTime,
   decidedAt: time,
   /** Everything the engine had to say; null without the permission to read the audit. */
@@ -167,10 +166,12 @@ export function toDetail(view: RemediationView, settings: ApiSettings, mayReadAu
   }
 }
 
+const toAutonomy = ({ mode, code, message, rungs }: Autonomy) => ({ mode, code, message, rungs })
+
 function toDecision(stored: RemediationView['decision'], mayReadAudit: boolean): RemediationDetail['decision'] {
   if (!stored) return null
   const { decisionId, planDigest, proceed, answerBy, decidedAt, decision } = stored
-  const autonomy = stored.autonomy && { mode: stored.autonomy.mode, code: stored.autonomy.code, message: stored.autonomy.message, rungs: stored.autonomy.rungs }
+  const autonomy = stored.autonomy && toAutonomy(stored.autonomy)
   const { effect, code } = decision
   const reason = typeof decision['reason'] === 'string' ? decision['reason'] : ''
   return { decisionId, planDigest, effect, code, reason, proceed, autonomy, answerBy, decidedAt, explanation: mayReadAudit ? decision : null }

@@ -70,7 +70,6 @@ alter table ledger.rung enable always trigger guard_rung;
 const decisions = `
 alter table ledger.decision add column autonomy jsonb;
 create index request_by_hand on ledger.request (cluster, namespace, kind, name, action, accepted_at) where door in ('api', 'executor');
-create index intent_acts on ledger.intent (settled_at) where phase = 'act' and result in ('applied', 'presumed');
 `
 
 // The kinds of before keep their writers, whatever they are by now.

@@ -23,9 +23,8 @@ export type Closing = {
 
 /**
  * The only writer of the terminal row: one per remediation, whoever asks first. Settles the claim, the
- * reservations and the hand-offs in the same transaction, and takes policies that permitted what ended badly down a
- * rung. While a call may still land it closes as
- * `needs_human` and keeps claim and room, whatever ending was asked for.
+ * reservations and the hand-offs in the same transaction, and takes the policies that permitted what ended badly down
+ * a rung. While a call may still land it closes as `needs_human` and keeps claim and room, whatever ending was asked for.
  */
 export const closeRemediation = guarded((db: Knex, closing: Closing): Promise<{ closed: boolean; ending: Ending }> =>
   underLock(db, closing.id, async (trx, request) => {
