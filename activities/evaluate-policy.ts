@@ -1,9 +1,12 @@
+import type { Autonomy } from '../adapters/postgres/decisions.ts'
 import type { FactsForDecision } from '../adapters/postgres/facts.ts'
 import type { StoredPlan } from '../adapters/postgres/plans.ts'
+import type { Rung } from '../domain/autonomy/rung.ts'
+import { standingOf } from '../domain/autonomy/standing.ts'
 import { decide, refusal } from '../domain/policy/decide.ts'
 import type { Decision } from '../domain/policy/decision.ts'
 import { policyInput, type Approval, type Facts, type PolicyInput } from '../domain/policy/input.ts'
-import { capByMode, type Capped } from '../domain/policy/mode.ts'
+import { capByMode, rungsOf, type Capped } from '../domain/policy/mode.ts'
 import type { RemediationRequest } from '../domain/remediation.ts'
 import type { DecisionDeps } from './deps.ts'
 import { loadPlanned } from './committed.ts'
@@ -19,24 +22,30 @@ export const evaluatePolicy =
   (deps: DecisionDeps): DecisionSteps['evaluatePolicy'] =>
   async ({ id, digest }) => {
     const { db, store, settings } = deps
-    const { request, plan: stored, now: at, approvals } = await loadPlanned(deps, id, digest)
+    const { request, plan: stored, now: at, approvals, rungs } = await loadPlanned(deps, id, digest)
     const now = at.getTime()
     const input = await inputOf(deps, request, stored, approvals.map(toApproval), now)
-    const { decision, capped } = judge(deps, input, request.target.namespace)
+    const { decision, capped, autonomy } = judge(deps, input, request.target.namespace, rungs)
 
     const decisionId = deps.freshId()
     const answerTimeoutMs = decision.obligations.approvalTtlMs ?? settings.approvalTimeoutMs
     const answerBy = capped.proceed === 'ask' ? new Date(now + answerTimeoutMs) : null
-    const row = { decisionId, id, planDigest: digest, input, decision, proceed: capped.proceed, answerBy }
+    const row = { decisionId, id, planDigest: digest, input, decision, autonomy, proceed: capped.proceed, answerBy }
     const evaluated = answerOf(capped, decision, decisionId, answerTimeoutMs)
     return endingWith((step) => store.saveDecision(db, row, step), () => evaluated)
   }
 
-function judge({ policies, settings }: DecisionDeps, input: PolicyInput, namespace: string): { decision: Decision; capped: Capped } {
+type Judged = { decision: Decision; capped: Capped; autonomy: Autonomy }
+
+function judge({ policies, settings }: DecisionDeps, input: PolicyInput, namespace: string, standing: readonly Rung[]): Judged {
   const { snapshot, stale, error } = policies.current()
   // Policies nobody could read for so long may no longer say what people think they say.
   const decision = stale ? refusal(snapshot, input, 'policy_stale', staleReason(error)) : decide(snapshot, input)
-  return { decision, capped: capByMode(decision, settings.modeOf(namespace)) }
+  const given = settings.modeOf(namespace)
+  const rungs = rungsOf(decision, standing)
+  const capped = capByMode(decision, given, rungs)
+  const { mode, code, message } = capped
+  return { decision, capped, autonomy: { given, rungs, standing: standingOf(decision.binding, given, rungs), mode, code, message } }
 }
 
 const staleReason = (error = 'no reason known') => `the policies in force could not be confirmed: ${error}`

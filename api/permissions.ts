@@ -10,6 +10,9 @@ export const permissions = [
   'freeze:set',
   'freeze:lift',
   'claims:release',
+  'autonomy:read',
+  'autonomy:promote',
+  'autonomy:demote',
   'policy:read',
   'policy:evaluate',
   'policy:evaluate-others',
@@ -20,13 +23,13 @@ export const permissions = [
 ] as const
 export type Permission = (typeof permissions)[number]
 
-const look: readonly Permission[] = ['remediations:read', 'freeze:read', 'policy:read', 'policy:evaluate']
+const look: readonly Permission[] = ['remediations:read', 'freeze:read', 'autonomy:read', 'policy:read', 'policy:evaluate']
 
-/** Who may do what. Stopping is easier than starting again: an approver may freeze, an admin lifts it. */
+/** Who may do what. Stopping is easier than starting again: an approver may freeze and demote, an admin lifts and promotes. */
 export const granted: Record<Role, readonly Permission[]> = {
   user: [...look, 'remediations:create'],
   service: [...look, 'remediations:create', 'alerts:send', 'policy:evaluate-others'],
-  approver: [...look, 'remediations:create', 'remediations:answer', 'freeze:set'],
+  approver: [...look, 'remediations:create', 'remediations:answer', 'freeze:set', 'autonomy:demote'],
   auditor: [...look, 'audit:read', 'policy:simulate'],
   admin: permissions,
 }

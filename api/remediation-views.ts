@@ -1,9 +1,11 @@
 /** How a remediation looks from outside: the read models of the database in the words of the API. */
 import { z } from 'zod'
+import type { Autonomy } from '../adapters/postgres/decisions.ts'
 import type { RemediationSummary, RemediationView } from '../adapters/postgres/views.ts'
 import type { Plan } from '../domain/plan.ts'
 import { answerKinds } from '../domain/transition.ts'
 import { remediationUrl } from './accept.ts'
+import { rungView } from './autonomy.ts'
 import type { ApiSettings } from './route.ts'
 import * as shape from './shapes.ts'
 
@@ -60,6 +62,8 @@ const decision = z.strictObject({
   code: z.string(),
   reason: z.string(),
   proceed: z.enum(['act', 'ask', 'suggest', 'observe', 'deny']),
+  /** How far it went and why not further, with the rungs of the policies that permit; null for decisions of before. */
+  autonomy: z.strictObject({ mode: shape.mode, code: z.string(), message: z.string(), rungs: z.array(rungView) }).nullable(),
   answerBy: nullableTime,
   decidedAt: time,
   /** Everything the engine had to say; null without the permission to read the audit. */
@@ -119,6 +123,8 @@ export const remediationDetail = z.strictObject({
   decision: decision.nullable(),
   answers: z.array(answer),
   effects: z.array(effect),
+  /** Policies that its ending took down a rung. */
+  demotions: z.array(rungView),
   steps: z.array(step),
   workflowId: z.string(),
   temporalUrl: z.string(),
@@ -132,7 +138,7 @@ export const toSummary = (row: RemediationSummary): RemediationItem => {
 }
 
 export function toDetail(view: RemediationView, settings: ApiSettings, mayReadAudit: boolean): RemediationDetail {
-  const { request, phase, ending, plan, answers, effects, steps } = view
+  const { request, phase, ending, plan, answers, effects, demotions, steps } = view
   const { id, action, target, door, severity, attempt, acceptedAt, deadlineAt, fault, incident } = request
   return {
     id, url: remediationUrl(id), action, target, door, severity, attempt, acceptedAt, deadlineAt, fault, incident, phase,
@@ -153,16 +159,20 @@ export function toDetail(view: RemediationView, settings: ApiSettings, mayReadAu
     effects: effects.map(({ phase, state, attempts, planDigest, result, recordedAt, sentAt, settledAt }) => ({
       phase, state, attempts, planDigest, result, recordedAt, sentAt, settledAt,
     })),
+    demotions,
     steps,
     workflowId: id,
     temporalUrl: `${settings.temporalUiUrl}/namespaces/${encodeURIComponent(settings.temporalNamespace)}/workflows/${id}`,
   }
 }
 
+const toAutonomy = ({ mode, code, message, rungs }: Autonomy) => ({ mode, code, message, rungs })
+
 function toDecision(stored: RemediationView['decision'], mayReadAudit: boolean): RemediationDetail['decision'] {
   if (!stored) return null
   const { decisionId, planDigest, proceed, answerBy, decidedAt, decision } = stored
+  const autonomy = stored.autonomy && toAutonomy(stored.autonomy)
   const { effect, code } = decision
   const reason = typeof decision['reason'] === 'string' ? decision['reason'] : ''
-  return { decisionId, planDigest, effect, code, reason, proceed, answerBy, decidedAt, explanation: mayReadAudit ? decision : null }
+  return { decisionId, planDigest, effect, code, reason, proceed, autonomy, answerBy, decidedAt, explanation: mayReadAudit ? decision : null }
 }

@@ -3,6 +3,7 @@ import { alertRoutes } from './alerts.ts'
 import { answerRoutes } from './answers.ts'
 import { auditRoutes } from './audit.ts'
 import { authzenRoutes } from './authzen.ts'
+import { autonomyRoutes } from './autonomy.ts'
 import { executorRoutes } from './executor.ts'
 import { stoppingRoutes } from './freeze.ts'
 import { healthRoutes } from './health.ts'
@@ -23,6 +24,7 @@ export const routes: readonly Route[] = [
   ...executorRoutes,
   ...alertRoutes,
   ...stoppingRoutes,
+  ...autonomyRoutes,
   ...auditRoutes,
   ...policyRoutes,
   ...simulateRoutes,

@@ -1,6 +1,6 @@
 /** Shapes that several routes share, with the words their errors use. */
 import { z } from 'zod'
-import { actionNames, doors, faultClasses, outcomes, phases, roles, severities, verdicts } from '../domain/remediation.ts'
+import { actionNames, doors, faultClasses, modes, outcomes, phases, roles, severities, verdicts } from '../domain/remediation.ts'
 
 const labelForm = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const nameForm = /^(?!.*(?:\.\.|\.-|-\.))[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/
@@ -21,6 +21,7 @@ export const severity = z.enum(severities)
 export const door = z.enum(doors)
 export const role = z.enum(roles)
 export const fault = z.enum(faultClasses)
+export const mode = z.enum(modes)
 
 const replicasLimit = 1000
 export const replicas = z.int().min(0).max(replicasLimit)

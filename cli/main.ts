@@ -1,6 +1,7 @@
 /** `aegis <command> …`: the same words as the API, for a terminal and for scripts. */
 import { parseArgs } from 'node:util'
 import { approve, cancel, reject } from './answers.ts'
+import { autonomy, autonomyDemote, autonomyPromote } from './autonomy.ts'
 import type { Command } from './command.ts'
 import { clientOf, connectionOf, Refused, Usage } from './connection.ts'
 import { keyCreate, keyList, keyRevoke } from './keys.ts'
@@ -22,6 +23,9 @@ export const commands: Record<string, Command> = {
   freeze,
   unfreeze,
   release,
+  autonomy,
+  'autonomy promote': autonomyPromote,
+  'autonomy demote': autonomyDemote,
   'policy explain': policyExplain,
   'policy simulate': policySimulate,
   'policy test': policyTest,
@@ -68,7 +72,8 @@ async function dispatch(args: readonly string[], around: Surroundings): Promise<
     around.out(helpText())
     return first === '' ? 2 : 0
   }
-  const name = Object.hasOwn(commands, first) ? first : `${first} ${second}`.trim()
+  const both = `${first} ${second}`.trim()
+  const name = Object.hasOwn(commands, first) && !Object.hasOwn(commands, both) ? first : both
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (!command) throw new Usage(`\`${name}\` is not a command`)
   const { values, positionals } = parse(command, args.slice(name.split(' ').length))

@@ -149,7 +149,7 @@ const endLine = ({ outcome, reason, verdict, message }: RemediationDetail): stri
   `${outcome}${reason ? ` (${reason})` : ''}${verdict ? `, verdict ${verdict}` : ''}${message ? `: ${message}` : ''}`
 
 export function summaryLines(detail: RemediationDetail): string[] {
-  const { id, action, requestedBy, door, requestReason, phase, plan, preflight, decision, answers, temporalUrl } = detail
+  const { id, action, requestedBy, door, requestReason, phase, plan, preflight, decision, answers, demotions, temporalUrl } = detail
   return [
     `${action} ${targetText(detail)}`,
     `  id        ${id}`,
@@ -159,7 +159,9 @@ export function summaryLines(detail: RemediationDetail): string[] {
     ...(preflight ? preflight.checks.map(({ name, status, message }) => `  check     ${status} ${name}: ${message}`) : []),
     ...(preflight ? preflight.diff.map(({ path, before, after }) => `  change    ${path}: ${before ?? '(none)'} → ${after ?? '(none)'}`) : []),
     ...(decision ? [`  decision  ${decision.effect} (${decision.code}): ${decision.reason}`] : []),
+    ...(decision?.autonomy?.code.startsWith('mode_') ? [`  autonomy  ${decision.autonomy.message}`] : []),
     ...answers.map(({ kind, owner, comment }) => `  answer    ${kind} by ${owner}${comment ? `: ${comment}` : ''}`),
+    ...demotions.map(({ policy, mode, cluster, namespace }) => `  demoted   ${policy} to ${mode} in ${cluster}/${namespace}`),
     `  temporal  ${temporalUrl}`,
   ]
 }

@@ -6,6 +6,7 @@ import { turnHandoffsIntoRequests } from './handoffs.ts'
 import { unresolved } from './intents.ts'
 import { actorOf, appendEntry, systemActor } from './ledger.ts'
 import { lockRequest, underLock, type RequestRow } from './request-rows.ts'
+import { demoteAfter } from './rungs.ts'
 import { first, inTransaction, rows } from './sql.ts'
 import { write } from './write.ts'
 
@@ -22,8 +23,8 @@ export type Closing = {
 
 /**
  * The only writer of the terminal row: one per remediation, whoever asks first. Settles the claim, the
- * reservations and the hand-offs in the same transaction. While a call may still land it closes as
- * `needs_human` and keeps claim and room, whatever ending was asked for.
+ * reservations and the hand-offs in the same transaction, and takes the policies that permitted what ended badly down
+ * a rung. While a call may still land it closes as `needs_human` and keeps claim and room, whatever ending was asked for.
  */
 export const closeRemediation = guarded((db: Knex, closing: Closing): Promise<{ closed: boolean; ending: Ending }> =>
   underLock(db, closing.id, async (trx, request) => {
@@ -32,6 +33,7 @@ export const closeRemediation = guarded((db: Knex, closing: Closing): Promise<{ 
     if (standing) return { closed: false, ending: standing }
     if (isForeign(request, closing)) return { closed: false, ending: closing.ending }
     const ending = mayLand ? unfenced(closing.ending) : borneOut(closing.ending, effects)
+    await demoteAfter(trx, request, ending, effects.acted) // first, for the lock of rungs comes before the streams'
     await writeTerminal(trx, { ...closing, ending }, mayLand)
     if (handedOff) await turnHandoffsIntoRequests(trx, request, closing.newId)
     return { closed: true, ending }

@@ -1,7 +1,9 @@
 import type { Knex } from 'knex'
 import { canonicalJson } from '../../domain/canonical.ts'
+import type { Rung } from '../../domain/autonomy/rung.ts'
+import type { Standing } from '../../domain/autonomy/standing.ts'
 import type { Proceed } from '../../domain/policy/mode.ts'
-import type { ActionName, WorkloadRef } from '../../domain/remediation.ts'
+import type { ActionName, Mode, WorkloadRef } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
 import { systemActor } from './ledger.ts'
 import { setPhase } from './requests.ts'
@@ -18,9 +20,14 @@ export type DecisionRow<D extends DecisionRecord = DecisionRecord> = {
   planDigest: string
   input: object
   decision: D
+  /** What capped it; kept, for rungs move on. */
+  autonomy: Autonomy
   proceed: Proceed
   answerBy: Date | null
 }
+
+/** `given` and `rungs` cap the decision; `standing` is where that leaves each policy that permits; the rest is the answer. */
+export type Autonomy = { given: Mode; rungs: Rung[]; standing: Standing[]; mode: Mode; code: string; message: string }
 
 export type StoredDecision = {
   decisionId: string
@@ -28,6 +35,8 @@ export type StoredDecision = {
   planDigest: string
   input: Record<string, unknown>
   decision: DecisionRecord & Record<string, unknown>
+  /** Null for decisions that were made before it was kept. */
+  autonomy: Autonomy | null
   proceed: Proceed
   answerBy: string | null
   decidedAt: string
@@ -46,16 +55,16 @@ export const saveDecision = guarded(async (db: Knex, row: DecisionRow, step?: St
 })
 
 async function insertDecision(db: Knex, row: DecisionRow, step?: StepOf<void>): Promise<void> {
-  const { decisionId, id, planDigest, proceed, answerBy } = row
-  const body = { decisionId, planDigest, proceed, answerBy: isoOrNull(answerBy), input: row.input, decision: row.decision }
+  const { decisionId, id, planDigest, autonomy, proceed, answerBy } = row
+  const body = { decisionId, planDigest, proceed, answerBy: isoOrNull(answerBy), input: row.input, decision: row.decision, autonomy }
   await write(db, {
     changes: `
       new as (
-        insert into ledger.decision (decision_id, id, plan_digest, input, decision, proceed, answer_by)
-        values (:decisionId, :id, :planDigest, :input, :decision, :proceed, :answerBy) on conflict do nothing returning id
+        insert into ledger.decision (decision_id, id, plan_digest, input, decision, autonomy, proceed, answer_by)
+        values (:decisionId, :id, :planDigest, :input, :decision, :autonomy, :proceed, :answerBy) on conflict do nothing returning id
       )`,
     of: 'new',
-    parameters: { decisionId, id, planDigest, proceed, answerBy, input: canonicalJson(row.input), decision: canonicalJson(row.decision) },
+    parameters: { decisionId, id, planDigest, proceed, answerBy, input: canonicalJson(row.input), decision: canonicalJson(row.decision), autonomy: JSON.stringify(autonomy) },
     entry: { stream: id, stepKey: `decision/${decisionId}`, kind: 'decision', actor: systemActor, body },
     step: step?.(),
   })
@@ -67,6 +76,7 @@ type StoredRow = {
   plan_digest: string
   input: string
   decision: string
+  autonomy: Autonomy | null
   proceed: Proceed
   answer_by: Date | null
   decided_at: Date
@@ -83,6 +93,7 @@ const toStoredDecision = (row: StoredRow): StoredDecision => ({
   planDigest: row.plan_digest,
   input: JSON.parse(row.input) as Record<string, unknown>,
   decision: JSON.parse(row.decision) as StoredDecision['decision'],
+  autonomy: row.autonomy,
   proceed: row.proceed,
   answerBy: isoOrNull(row.answer_by),
   decidedAt: iso(row.decided_at),

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import type { Rung } from '../../domain/autonomy/rung.ts'
 import type { Proceed } from '../../domain/policy/mode.ts'
 import type { FaultClass, Principal, Verdict } from '../../domain/remediation.ts'
 import type { DecisionRecord } from './decisions.ts'
@@ -6,6 +7,7 @@ import { guarded } from './failures.ts'
 import type { IntentResult } from './intents.ts'
 import { planColumns, toStoredPlan, type StoredPlan, type StoredPlanRow } from './plans.ts'
 import { toStoredRequest, type RequestRow, type StoredRequest } from './request-rows.ts'
+import { standingRungs, toRungs } from './rungs.ts'
 import { first } from './sql.ts'
 
 /** What a step has to know, in one statement. `now` is the one clock that decides what has expired. */
@@ -18,20 +20,22 @@ export type FactsForDecision = Known & {
   request: StoredRequest
   /** Committed approvals of this plan, oldest first; one that comes out the same again finds them. */
   approvals: { principal: Principal; at: string }[]
+  /** Those that stand where the request is aimed, of all policies. */
+  rungs: Rung[]
 }
 
 /** Undefined: there is no such request. */
 export const factsForDecision = guarded(async (db: Knex, id: string, digest: string): Promise<FactsForDecision | undefined> => {
-  const row = await first<RequestRow & PlanPart & Pick<FactsForDecision, 'approvals'> & { now: Date }>(
+  const row = await first<RequestRow & PlanPart & Pick<FactsForDecision, 'approvals'> & { now: Date; rungs: Parameters<typeof toRungs>[0] }>(
     db,
     `select r.*, ${planColumns}, clock_timestamp() as now, (
        select coalesce(jsonb_agg(jsonb_build_object('principal', a.principal, 'at', a.at) order by a.at, a.answer_id), '[]')
        from ledger.answer a where a.id = r.id and a.kind = 'approve' and a.plan_digest = :digest
-     ) as approvals
+     ) as approvals, ${standingRungs} as rungs
      from ledger.request r left join ledger.plan p on p.id = r.id and p.digest = :digest where r.id = :id`,
     { id, digest },
   )
-  return row && { request: toStoredRequest(row), plan: planOf(row), now: row.now, approvals: row.approvals }
+  return row && { request: toStoredRequest(row), plan: planOf(row), now: row.now, approvals: row.approvals, rungs: toRungs(row.rungs) }
 })
 
 export type FactsForWarrant = Known & {

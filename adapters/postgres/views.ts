@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import type { Rung } from '../../domain/autonomy/rung.ts'
 import type { Plan, PreflightCard, Refusal } from '../../domain/plan.ts'
 import { uuidTimeMs } from '../../domain/uuid.ts'
 import type { ActionName, EffectPhase, Ending, Outcome, Phase, RemediationRequest, Target, Verdict } from '../../domain/remediation.ts'
@@ -10,6 +11,7 @@ import { withinItsMonth } from './ledger.ts'
 import { fromCursor, toPage, type Page } from './pages.ts'
 import { loadPreflight, toStoredPlan, type StoredPlan } from './plans.ts'
 import { loadRequest } from './requests.ts'
+import { demotionsOf } from './rungs.ts'
 import type { StepResult } from './steps.ts'
 import { first, iso, isoOrNull, orNull, rows } from './sql.ts'
 
@@ -43,6 +45,8 @@ export type RemediationView = {
   answers: Answer[]
   /** Act before undo. */
   effects: Intent[]
+  /** Policies that its ending took down a rung. */
+  demotions: Rung[]
   steps: StepView[]
 }
 
@@ -62,6 +66,7 @@ export const getRemediation = guarded(async (db: Knex, id: string): Promise<Reme
     decision: (await latestDecision(db, id)) ?? null,
     answers: await answersOf(db, id),
     effects: await intentsOf(db, [id]),
+    demotions: await demotionsOf(db, id),
     steps: await stepsOf(db, id),
   }
 })

@@ -89,6 +89,7 @@ describe('what a decision says', () => {
       { ...allow, id: 'a', mode: 'approve', obligations: { maxReplicas: 9, notify: ['x'] } },
       { ...allow, id: 'b', when: { attr: 'context.team', op: 'eq', value: 'x' }, obligations: { maxReplicas: 5, cooldown: '30s', rollbackOnFailure: true } },
     ])
+    expect(decision.binding).toEqual([{ id: 'a', mode: 'approve' }, { id: 'b', mode: 'auto' }])
     expect(decision).toMatchObject({ effect: 'allow', mode: 'approve', obligations: { maxReplicas: 5, notify: ['x'], cooldownMs: 30_000, undoOn: ['same'] } })
     expect(Object.keys(decision.obligationSources)).toEqual(['maxReplicas', 'cooldownMs', 'undoOn', 'notify'])
     expect(decision.obligationSources.maxReplicas).toHaveLength(2)

@@ -35,6 +35,7 @@ function conclude(snapshot: PolicySnapshot, input: PolicyInput, inputDigest: str
     code,
     ...explain(code, determining, missed, input, approvals),
     determining: determining.map((one) => participant(one, input)),
+    binding: ruling.binding.map(({ policy }) => ({ id: policy.document.id, mode: policy.document.mode })),
     overridden: others.map(({ policy }) => policyRef(policy)),
     nearMisses: missed,
     shadow: all
@@ -86,7 +87,7 @@ export function refusal(
   const { now, tzdata } = stampOf(input)
   return {
     effect: 'deny', code, reason, message: `denied: ${reason}`,
-    primary: null, determining: [], overridden: [], nearMisses: [], shadow: [],
+    primary: null, determining: [], binding: [], overridden: [], nearMisses: [], shadow: [],
     obligations: noObligations, obligationSources: {}, breaches: [], mode: 'auto',
     approvals: { met: false, needed: 1, given: 0, missingGroups: [], missingRoles: [] },
     validUntil: null, snapshot: snapshot.hash, inputDigest: null, now, tzdata,

@@ -44,6 +44,8 @@ export type Decision = {
   primary: string | null
   /** All policies of the winning class, priority falling, then id. */
   determining: Participant[]
+  /** Those that permit, or might: their obligations and modes are merged. */
+  binding: { id: string; mode: Mode }[]
   /** Policies that matched and lost, as `id@hash`. */
   overridden: string[]
   /** Policies for this action and resource that did not match, and why; at most ten. */

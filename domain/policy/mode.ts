@@ -1,3 +1,4 @@
+import { rungText, type Rung } from '../autonomy/rung.ts'
 import { strictestMode, type Mode } from '../remediation.ts'
 import type { Decision } from './decision.ts'
 
@@ -14,22 +15,38 @@ export type Capped = {
   message: string
 }
 
+/** Rungs that a message names; a policy set of any size fits into one sentence. */
+const mostTold = 3
+
 /**
- * The autonomy cap: the strictest of the given mode (global and namespace) and the policies' own. It
- * only ever takes away. A denial stays one in every mode; a bound that the request breaks denies too,
+ * The autonomy cap: the strictest of the given mode (global and namespace), the policies' own and the rungs of those
+ * that permit. It only ever takes away. A denial stays one in every mode; a bound that the request breaks denies too,
  * since no approval could mend it. Under `approve` an allow waits for the approvals in the input.
  */
-export function capByMode(decision: Decision, given: Mode): Capped {
-  const mode = strictestMode(given, decision.mode)
+export function capByMode(decision: Decision, given: Mode, rungs: readonly Rung[] = []): Capped {
+  const before = strictestMode(given, decision.mode)
+  const bound = rungsOf(decision, rungs)
+  const mode = strictestMode(before, ...bound.map((rung) => rung.mode))
   const { code, message, breaches } = decision
-  const proceed = proceedUnder(decision, given)
+  const proceed = proceedUnder(decision, mode)
   if (proceed === 'deny' && decision.effect !== 'deny') {
     return { proceed, mode, code: 'obligation_unmet', message: breaches.map((breach) => breach.message).join('; ') }
   }
-  if (proceed === 'observe') return { proceed, mode, code: 'mode_observe', message: 'the mode is `observe`: nothing is changed' }
-  if (proceed === 'suggest') return { proceed, mode, code: 'mode_suggest', message: 'the mode is `suggest`: a person may start this' }
-  if (proceed === 'ask' && decision.effect === 'allow') return { proceed, mode, code: 'mode_approve', message: 'the mode is `approve`: a person is asked first' }
+  const because = becauseOf(mode === before ? [] : bound.filter((rung) => rung.mode === mode))
+  if (proceed === 'observe') return { proceed, mode, code: 'mode_observe', message: `the mode is \`observe\`: nothing is changed${because}` }
+  if (proceed === 'suggest') return { proceed, mode, code: 'mode_suggest', message: `the mode is \`suggest\`: a person may start this${because}` }
+  if (proceed === 'ask' && decision.effect === 'allow') return { proceed, mode, code: 'mode_approve', message: `the mode is \`approve\`: a person is asked first${because}` }
   return { proceed, mode, code, message }
+}
+
+/** Of the rungs in one place, those of the policies that permit. */
+export const rungsOf = ({ binding }: Pick<Decision, 'binding'>, rungs: readonly Rung[]): Rung[] =>
+  rungs.filter(({ policy }) => binding.some(({ id }) => id === policy))
+
+function becauseOf(capping: readonly Rung[]): string {
+  if (capping.length === 0) return ''
+  const more = capping.length > mostTold ? `; and ${capping.length - mostTold} more` : ''
+  return `, because ${capping.slice(0, mostTold).map(rungText).join('; ')}${more}`
 }
 
 /** What of a decision says how far it goes. */

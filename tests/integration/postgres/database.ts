@@ -10,6 +10,7 @@ import { acceptRequest, bindRun, setPhase, type RequestDraft } from '../../../ad
 import { reserve, type Reservation } from '../../../adapters/postgres/reserve.ts'
 import { createLoginRoles, databaseRoles, loginName, type DatabaseRole } from '../../../adapters/postgres/roles.ts'
 import { saveWarrant, type WarrantRow } from '../../../adapters/postgres/warrants.ts'
+import type { Standing } from '../../../domain/autonomy/standing.ts'
 import type { Plan } from '../../../domain/plan.ts'
 import type { EffectPhase, Principal, WorkloadRef } from '../../../domain/remediation.ts'
 import { uuidv7 } from '../../../domain/uuid.ts'
@@ -105,22 +106,23 @@ export async function started(db: TestDatabase, over: Partial<RequestDraft> = {}
 }
 
 /** Planned and decided. */
-export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { proceed?: 'act' | 'ask'; answerBy?: Date; input?: object } = {}) {
-  const { proceed = 'act', answerBy = null, input = { action: 'deployment:scale' }, ...draft } = over
+export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { proceed?: Proceed; answerBy?: Date; input?: object; standing?: Standing[] } = {}) {
+  const { proceed = 'act', answerBy = null, input = { action: 'deployment:scale' }, standing = [], ...draft } = over
   const id = await started(db, draft)
   const decisionId = randomUUID()
   await savePlan(db.decision, { id, plan: planOf(), digest, baseline: health, labels: { workload: {}, namespace: null }, observedAt: new Date().toISOString(), watch: { settleMs: 0, timeoutMs: 0 } })
-  await answered(db, { decisionId, id, input, proceed, answerBy })
+  await answered(db, { decisionId, id, input, proceed, answerBy, standing })
   if (proceed === 'ask') await setPhase(db.decision, id, 'awaiting_approval')
   return { id, decisionId }
 }
 
-type Answered = { id: string; proceed: Proceed; decisionId?: string; input?: object; answerBy?: Date | null }
+type Answered = { id: string; proceed: Proceed; decisionId?: string; input?: object; answerBy?: Date | null; standing?: Standing[] }
 
 /** Policy's answer, on record. */
-export const answered = (db: TestDatabase, { id, proceed, decisionId = randomUUID(), input = {}, answerBy = null }: Answered): Promise<void> => {
+export const answered = (db: TestDatabase, { id, proceed, decisionId = randomUUID(), input = {}, answerBy = null, standing = [] }: Answered): Promise<void> => {
   const decision = { effect: 'allow', code: 'allowed', snapshot: 'sha256:s', now: Date.now(), tzdata: '2025b' }
-  return saveDecision(db.decision, { decisionId, id, planDigest: digest, input, decision, proceed, answerBy })
+  const autonomy = { given: 'auto' as const, rungs: [], standing, mode: 'auto' as const, code: 'allowed', message: 'm' }
+  return saveDecision(db.decision, { decisionId, id, planDigest: digest, input, decision, autonomy, proceed, answerBy })
 }
 
 export type Permitted = { id: string; phase: EffectPhase; planDigest: string; warrantId: string; claimToken: number }
@@ -141,14 +143,16 @@ export async function storedWarrant(db: TestDatabase, warrantId: string): Promis
   return (await db.reader.raw(`select ${columns} from ledger.warrant where warrant_id = ?`, [warrantId])).rows[0]
 }
 
+type Over = { name?: string; namespace?: string; phase?: EffectPhase; lifeMs?: number; limits?: Reservation['limits']; standing?: Standing[] }
+
 /** Decided, reserved and warranted: what `recordIntent` needs. */
 export async function permitted(
   db: TestDatabase,
-  { name = randomUUID(), phase = 'act', lifeMs = 60_000, limits = [] }: { name?: string; phase?: EffectPhase; lifeMs?: number; limits?: Reservation['limits'] } = {},
+  { name = randomUUID(), namespace = 'shop', phase = 'act', lifeMs = 60_000, limits = [], standing = [] }: Over = {},
 ): Promise<Permitted & { decisionId: string }> {
-  const target = { cluster: 'main', namespace: 'shop', kind: 'Deployment', name } as const
-  const { id, decisionId } = await decided(db, { target })
-  const reserved = await reserve(db.decision, reservationOf(id, { workload: workload(name), limits }))
+  const target = { cluster: 'main', namespace, kind: 'Deployment', name } as const
+  const { id, decisionId } = await decided(db, { target, standing })
+  const reserved = await reserve(db.decision, reservationOf(id, { workload: workload(name, namespace), limits }))
   if (!reserved.reserved) throw new Error(`not reserved: ${reserved.because}`)
   return { id, phase, planDigest: digest, warrantId: await warranted(db, { id, decisionId }, phase, lifeMs), claimToken: reserved.claimToken, decisionId }
 }
