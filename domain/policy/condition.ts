@@ -22,12 +22,27 @@ export type Node = Common &
 /** What a condition is asked with besides a request. */
 export type Means = { wallClock: WallClock; compileCel?: ExpressionCompiler }
 
-export function compileCondition(condition: Condition, path: string, means: Means): Node {
-  if ('all' in condition) return group('all', path, condition.all, means)
-  if ('any' in condition) return group('any', path, condition.any, means)
+/** What has been compiled for a set of policies, by place and text. */
+export type KnownNodes = Map<string, Node>
+
+/**
+ * Conditions that say the same at the same place are one node: a large set says a few hundred things thousands of times,
+ * and what is shared stays in the processor's cache.
+ */
+export function compileCondition(condition: Condition, path: string, means: Means, known: KnownNodes = new Map()): Node {
+  const key = `${path} ${JSON.stringify(condition)}`
+  const node = known.get(key) ?? freshNode(condition, path, means, known)
+  known.set(key, node)
+  return node
+}
+
+function freshNode(condition: Condition, path: string, means: Means, known: KnownNodes): Node {
+  const part = (inner: Condition, step: string): Node => compileCondition(inner, `${path}.${step}`, means, known)
+  if ('all' in condition) return group('all', path, condition.all.map((each, at) => part(each, `all[${at}]`)))
+  if ('any' in condition) return group('any', path, condition.any.map((each, at) => part(each, `any[${at}]`)))
   if ('not' in condition) {
-    const part = compileCondition(condition.not, `${path}.not`, means)
-    return { form: 'not', path, part, evaluate: (input) => not(part.evaluate(input)) }
+    const inner = part(condition.not, 'not')
+    return { form: 'not', path, part: inner, evaluate: (input) => not(inner.evaluate(input)) }
   }
   if ('time' in condition) {
     const test = compileTime(condition, means.wallClock)
@@ -48,8 +63,7 @@ function expression(cel: string, path: string, { compileCel }: Means): Node {
 }
 
 /** Empty `all` is true and empty `any` is false; each stops at the part that settles it. */
-function group(form: 'all' | 'any', path: string, conditions: readonly Condition[], means: Means): Node {
-  const parts = conditions.map((part, at) => compileCondition(part, `${path}.${form}[${at}]`, means))
+function group(form: 'all' | 'any', path: string, parts: readonly Node[]): Node {
   const [start, join, settled] = form === 'all' ? [true, and, false] as const : [false, or, true] as const
   const evaluate = (input: PolicyInput): Truth => {
     let truth: Truth = start

@@ -4,7 +4,7 @@ import { Failure } from '../failure.ts'
 import { parseInstant } from './calendar.ts'
 import { buildIndex, type PolicyIndex } from './candidates.ts'
 import type { Path } from './check.ts'
-import { compileCondition, timeTests, type Means, type Node } from './condition.ts'
+import { compileCondition, timeTests, type KnownNodes, type Means, type Node } from './condition.ts'
 import type { PolicyDocument } from './document.ts'
 import { compileGlob, type Glob } from './glob.ts'
 import { parseResource } from './names.ts'
@@ -67,9 +67,10 @@ export function compileSnapshot(documents: readonly PolicyDocument[], options: C
   if (problem) throw new Failure('invalid', 'policy_invalid', problem.message)
   const { sha256, hashes } = options
   const hashed = documents.map((document) => ({ document, hash: hashes?.get(document.id) ?? contentHash(document, sha256) }))
+  const shared: Shared = { nodes: new Map(), globs: new Map() }
   const policies = hashed
     .filter(({ document }) => document.enforcement !== 'disabled')
-    .map(({ document, hash }) => compilePolicy(document, hash, options))
+    .map(({ document, hash }) => compilePolicy(document, hash, options, shared))
     .sort(byPriority)
   const index = buildIndex(policies.map(({ document, resources }) => ({ actions: document.actions, resources })))
   return Object.freeze({ hash: snapshotHash(hashed, sha256), size: documents.length, policies: Object.freeze(policies), index, sha256 })
@@ -87,14 +88,17 @@ function snapshotHash(hashed: readonly { document: PolicyDocument; hash: string 
   return `sha256:${sha256(canonicalJson(pairs))}`
 }
 
-function compilePolicy(document: PolicyDocument, hash: string, means: Means): CompiledPolicy {
-  const when = compileCondition(document.when, 'when', means)
-  const unless = compileCondition(document.unless, 'unless', means)
+/** Parts that policies of one set have in common. */
+type Shared = { nodes: KnownNodes; globs: Map<string, Glob> }
+
+function compilePolicy(document: PolicyDocument, hash: string, means: Means, { nodes, globs }: Shared): CompiledPolicy {
+  const when = compileCondition(document.when, 'when', means, nodes)
+  const unless = compileCondition(document.unless, 'unless', means, nodes)
   const { notBefore, notAfter } = document.validity
   return Object.freeze({
     document,
     hash,
-    resources: document.resources.map((text) => compileGlob(text, parseResource(text, true)!.segments)),
+    resources: document.resources.map((text) => sharedGlob(text, globs)),
     when,
     unless,
     obligations: obligationsOf(document),
@@ -102,4 +106,10 @@ function compilePolicy(document: PolicyDocument, hash: string, means: Means): Co
     validFrom: notBefore === null ? -Infinity : parseInstant(notBefore)!,
     validTo: notAfter === null ? Infinity : parseInstant(notAfter)!,
   })
+}
+
+function sharedGlob(text: string, globs: Shared['globs']): Glob {
+  const glob = globs.get(text) ?? compileGlob(text, parseResource(text, true)!.segments)
+  globs.set(text, glob)
+  return glob
 }
