@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { tzdataVersion } from '../adapters/policies/zones.ts'
+import { tzdataVersion, wallClock } from '../adapters/policies/zones.ts'
+import { asCel } from '../domain/policy/cel.ts'
 import { decide, refusal } from '../domain/policy/decide.ts'
 import type { Decision } from '../domain/policy/decision.ts'
 import { effects, enforcements } from '../domain/policy/document.ts'
@@ -71,6 +72,8 @@ const policyItem = z.strictObject({
   resources: z.array(z.string()),
   owner: z.string().nullable(),
   message: z.string().nullable(),
+  /** `when` and not `unless` in the words of CEL, for reading. */
+  cel: z.string(),
 })
 
 const list = route({
@@ -92,7 +95,7 @@ const list = route({
     const { snapshot, ageMs, stale, error = null } = deps.policies()
     const items = snapshot.policies.map(({ hash, document }) => {
       const { id, name, effect, enforcement, mode, priority, actions, resources, owner, message } = document
-      return { id, name, hash, effect, enforcement, mode, priority, actions, resources, owner, message }
+      return { id, name, hash, effect, enforcement, mode, priority, actions, resources, owner, message, cel: asCel(document, wallClock) }
     })
     return reply(200, { snapshot: snapshot.hash, ageMs: Math.round(ageMs), stale, error, items })
   },
