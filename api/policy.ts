@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { tzdataVersion } from '../adapters/policies/zones.ts'
+import { tzdataVersion, wallClock } from '../adapters/policies/zones.ts'
+import { asCel } from '../domain/policy/cel.ts'
 import type { Decision } from '../domain/policy/decision.ts'
 import { effects, enforcements } from '../domain/policy/document.ts'
 import { requestTypes, type Facts, type PolicyInput } from '../domain/policy/input.ts'
@@ -72,6 +73,8 @@ const policyItem = z.strictObject({
   resources: z.array(z.string()),
   owner: z.string().nullable(),
   message: z.string().nullable(),
+  /** `when` and not `unless` in the words of CEL, for reading. */
+  cel: z.string(),
 })
 
 const list = route({
@@ -93,9 +96,10 @@ const list = route({
   },
   handle: async ({ deps }) => {
     const { snapshot, published, ageMs, stale, error = null } = deps.policies()
-    const items = (published?.documents ?? []).map(({ id, name, effect, enforcement, mode, priority, actions, resources, owner, message }, at) => {
+    const items = (published?.documents ?? []).map((document, at) => {
+      const { id, name, effect, enforcement, mode, priority, actions, resources, owner, message } = document
       const { hash, version, managedBy, author, at: changedAt } = published!.members[at]!
-      return { id, name, hash, version, managedBy, author, at: changedAt, effect, enforcement, mode, priority, actions, resources, owner, message }
+      return { id, name, hash, version, managedBy, author, at: changedAt, effect, enforcement, mode, priority, actions, resources, owner, message, cel: asCel(document, wallClock) }
     })
     return reply(200, { snapshot: snapshot.hash, seq: published?.seq ?? null, ageMs: Number.isFinite(ageMs) ? Math.round(ageMs) : null, stale, error, items })
   },

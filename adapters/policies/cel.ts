@@ -19,7 +19,7 @@ export const compileCel: ExpressionCompiler = (expression) => {
     const parsed = parse(expression)
     const { size, problem } = measure(parsed.expr)
     if (problem !== undefined) return { problem }
-    const program = plan(environment, parsed) as Program
+    const program = plan(celEnvironment, parsed) as Program
     return { test: { readsNow: size.readsNow, evaluate: (input) => ask(program, size, input) } }
   } catch (error) {
     return { problem: `is no CEL expression (${error instanceof SyntaxError ? error.message : 'it nests too deep'})` }
@@ -91,7 +91,8 @@ const refuse = (): never => {
 const mostMatchedLength = 256
 const plainMatch = plan(celEnv(), parse('text.matches(pattern)')) as Program
 
-const environment = celEnv({
+/** The language as it is asked here. */
+export const celEnvironment = celEnv({
   funcs: [
     ...wallFunctions,
     // Seconds, as the language has it; the library takes milliseconds.
