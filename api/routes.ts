@@ -8,6 +8,7 @@ import { healthRoutes } from './health.ts'
 import { keyRoutes } from './keys.ts'
 import { policyRoutes } from './policy.ts'
 import { remediationRoutes } from './remediations.ts'
+import { policyLintRoutes } from './policy-lint.ts'
 import { policyTestRoutes } from './policy-test.ts'
 import { simulateRoutes } from './simulate.ts'
 import { openApiDocument } from './openapi.ts'
@@ -24,6 +25,7 @@ export const routes: readonly Route[] = [
   ...policyRoutes,
   ...simulateRoutes,
   ...policyTestRoutes,
+  ...policyLintRoutes,
   ...keyRoutes,
   ...healthRoutes,
   publicRoute({

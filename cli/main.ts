@@ -6,6 +6,7 @@ import { clientOf, connectionOf, Refused, Usage } from './connection.ts'
 import { keyCreate, keyList, keyRevoke } from './keys.ts'
 import { doctor, status } from './looking.ts'
 import { outputTo, printable, type Streams } from './output.ts'
+import { policyLint } from './policy-lint.ts'
 import { policyExplain, policySimulate, policyTest } from './policy.ts'
 import { list, remediate, show } from './remediations.ts'
 import { freeze, release, unfreeze } from './stopping.ts'
@@ -24,6 +25,7 @@ export const commands: Record<string, Command> = {
   'policy explain': policyExplain,
   'policy simulate': policySimulate,
   'policy test': policyTest,
+  'policy lint': policyLint,
   'key create': keyCreate,
   'key list': keyList,
   'key revoke': keyRevoke,

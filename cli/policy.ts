@@ -105,7 +105,7 @@ function mostOf(given: string | undefined): number | undefined {
 
 const isYaml = (name: string): boolean => /^[^.].*\.ya?ml$/.test(name)
 
-function filesAt(path: string): { name: string; text: string }[] {
+export function filesAt(path: string): { name: string; text: string }[] {
   try {
     const paths = statSync(path).isDirectory() ? readdirSync(path).filter(isYaml).sort().map((name) => join(path, name)) : [path]
     if (paths.length > 0) return paths.map((each) => ({ name: basename(each), text: readFileSync(each, 'utf8') }))

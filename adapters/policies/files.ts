@@ -9,7 +9,10 @@ import { compileSnapshot, setProblems, type PolicySnapshot } from '../../domain/
 import { problemText, readYaml, type SourceDocument, type SourceError } from './yaml.ts'
 import { wallClock, zoneExists } from './zones.ts'
 
-export type LoadedPolicies = { snapshot: PolicySnapshot; errors?: undefined } | { snapshot?: undefined; errors: SourceError[] }
+/** `file:line` of a place in a policy, by the policy's id; undefined for a policy that is not from these files. */
+export type WhereOf = (policy: string, path: Path) => string | undefined
+
+export type LoadedPolicies = { snapshot: PolicySnapshot; where: WhereOf; errors?: undefined } | { snapshot?: undefined; errors: SourceError[] }
 
 /** A file's name and text. */
 export type PolicyFile = { name: string; text: string }
@@ -49,7 +52,9 @@ export function compileFiles(files: readonly PolicyFile[]): LoadedPolicies {
   if (read.length > mostPolicies) errors.push(`more than ${mostPolicies} policies in one directory`)
   const policies = read.map(({ policy }) => policy)
   for (const { document, path, message } of setProblems(policies)) errors.push(problemText(read[document]!.source, path, message))
-  return errors.length > 0 ? { errors } : { snapshot: compileSnapshot(policies, { sha256, wallClock }) }
+  if (errors.length > 0) return { errors }
+  const sources = new Map(read.map(({ source, policy }) => [policy.id, source]))
+  return { snapshot: compileSnapshot(policies, { sha256, wallClock }), where: (policy, path) => sources.get(policy)?.where(path) }
 }
 
 /** A problem of one document of a list, by its place in it. */

@@ -141,6 +141,7 @@ describe('who may do what', () => {
     'POST /api/v1/policy/evaluate': everyone,
     'POST /api/v1/policy/simulate': ['admin', 'auditor'],
     'POST /api/v1/policy/test': everyone,
+    'POST /api/v1/policy/lint': everyone,
     'GET /api/v1/policy': everyone,
     'POST /api/v1/keys': ['admin'],
     'GET /api/v1/keys': ['admin'],
