@@ -7,6 +7,7 @@ import * as baseline from './baseline.ts'
 import * as burst from './burst.ts'
 import { openGround, type BenchFigures, type Ground } from './ground.ts'
 import * as latency from './latency.ts'
+import * as lint from './lint.ts'
 import * as load from './load.ts'
 import * as memory from './memory.ts'
 import * as policy from './policy.ts'
@@ -27,7 +28,9 @@ const onGround: Record<string, (ground: Ground, earlier: readonly BenchReport[])
   baseline: baseline.run,
   memory: memory.run,
 }
-const names = ['policy', ...Object.keys(onGround)]
+/** These need no stack. */
+const alone: Record<string, () => Promise<BenchReport>> = { policy: policy.run, lint: lint.run }
+const names = [...Object.keys(alone), ...Object.keys(onGround)]
 
 async function main(wanted: string | undefined): Promise<number> {
   if (wanted !== undefined && !names.includes(wanted)) {
@@ -54,7 +57,7 @@ async function main(wanted: string | undefined): Promise<number> {
 /** One benchmark that cannot be finished does not keep the others from being run. */
 async function oneOf(name: string, opened: () => Promise<Ground>, earlier: readonly BenchReport[]): Promise<BenchReport | undefined> {
   const measure = onGround[name]
-  if (!measure) return policy.run()
+  if (!measure) return alone[name]?.()
   const ground = await opened()
   const loadBefore = loadavg()[0] ?? 0
   try {
