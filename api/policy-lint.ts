@@ -8,6 +8,9 @@ import type { PolicySnapshot } from '../domain/policy/snapshot.ts'
 import { candidateBodyLimitBytes, files, refused } from './policy-candidate.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
 
+/** What a second or so is enough for: the server answers nobody else meanwhile. */
+const mostPolicies = 2_000
+
 const finding = z.strictObject({
   code: z.enum(codes),
   severity: z.enum(findingSeverities),
@@ -41,6 +44,7 @@ const lint = route({
   },
   handle: async ({ deps, body }) => {
     const { snapshot, where } = asked(deps, body.files)
+    if (snapshot.size > mostPolicies) throw refused([{ field: 'files', message: `more than ${mostPolicies} policies: lint them in parts` }])
     const { findings, leftOut } = lintPolicies(snapshot, { nowMs: Date.now(), wallClock, tzdata: tzdataVersion })
     return reply(200, { snapshot: snapshot.hash, policies: snapshot.size, findings: findings.map((one) => placed(one, where)), leftOut })
   },
