@@ -12,6 +12,7 @@ import { policyRoutes } from './policy.ts'
 import { remediationRoutes } from './remediations.ts'
 import { policyAuditRoutes } from './policy-audit.ts'
 import { policyEditRoutes } from './policy-edit.ts'
+import { policyLintRoutes } from './policy-lint.ts'
 import { policyTestRoutes } from './policy-test.ts'
 import { simulateRoutes } from './simulate.ts'
 import { openApiDocument } from './openapi.ts'
@@ -32,6 +33,7 @@ export const routes: readonly Route[] = [
   ...policyEditRoutes,
   ...policyAuditRoutes,
   ...authzenRoutes,
+  ...policyLintRoutes,
   ...keyRoutes,
   ...healthRoutes,
   publicRoute({

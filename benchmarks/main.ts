@@ -7,6 +7,7 @@ import * as baseline from './baseline.ts'
 import * as burst from './burst.ts'
 import { openGround, type BenchFigures, type Ground } from './ground.ts'
 import * as latency from './latency.ts'
+import * as lint from './lint.ts'
 import * as load from './load.ts'
 import * as memory from './memory.ts'
 import * as policy from './policy.ts'
@@ -32,6 +33,7 @@ const onGround: Record<string, (ground: Ground, earlier: readonly BenchReport[])
 /** These bring what they run on with them, and take it away before the ground is opened. */
 const alone: Record<string, (say: (line: string) => void) => Promise<BenchFigures>> = {
   policy: policy.run,
+  lint: lint.run,
   replay: replay.run,
   'policy-endpoint': policyEndpoint.run,
 }

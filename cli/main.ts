@@ -7,6 +7,7 @@ import { clientOf, connectionOf, Refused, Usage } from './connection.ts'
 import { keyCreate, keyList, keyRevoke } from './keys.ts'
 import { doctor, status } from './looking.ts'
 import { outputTo, printable, type Streams } from './output.ts'
+import { policyLint } from './policy-lint.ts'
 import { policyExplain, policySimulate, policyTest } from './policy.ts'
 import { policyApply, policyList, policyRollback } from './policy-record.ts'
 import { list, remediate, show } from './remediations.ts'
@@ -32,6 +33,7 @@ export const commands: Record<string, Command> = {
   'policy list': policyList,
   'policy apply': policyApply,
   'policy rollback': policyRollback,
+  'policy lint': policyLint,
   'key create': keyCreate,
   'key list': keyList,
   'key revoke': keyRevoke,

@@ -10,8 +10,13 @@ import { sha256Hex } from '../signing.ts'
 import { compiling, reading } from './means.ts'
 import { problemText, readYaml, type SourceDocument, type SourceError } from './yaml.ts'
 
+/** `file:line` of a place in a policy, by the policy's id; undefined for a policy that is not from these files. */
+export type WhereOf = (policy: string, path: Path) => string | undefined
+
 /** `documents` are all of them, disabled ones too. */
-export type LoadedPolicies = { snapshot: PolicySnapshot; documents: PolicyDocument[]; errors?: undefined } | { snapshot?: undefined; documents?: undefined; errors: SourceError[] }
+export type LoadedPolicies =
+  | { snapshot: PolicySnapshot; documents: PolicyDocument[]; where: WhereOf; errors?: undefined }
+  | { snapshot?: undefined; documents?: undefined; errors: SourceError[] }
 
 /** A file's name and text. */
 export type PolicyFile = { name: string; text: string }
@@ -49,7 +54,9 @@ export function compileFiles(files: readonly PolicyFile[]): LoadedPolicies {
   if (read.length > mostPolicies) errors.push(`more than ${mostPolicies} policies in one directory`)
   const policies = distinctIds(read.map(({ source, policy }) => ({ policy, flat: isFlat(source.value) })))
   for (const { document, path, message } of setProblems(policies)) errors.push(problemText(read[document]!.source, path, message))
-  return errors.length > 0 ? { errors } : { snapshot: compileSnapshot(policies, compiling), documents: policies }
+  if (errors.length > 0) return { errors }
+  const sources = new Map(read.map(({ source }, at) => [policies[at]!.id, source]))
+  return { snapshot: compileSnapshot(policies, compiling), documents: policies, where: (policy, path) => sources.get(policy)?.where(path) }
 }
 
 /** A problem of one document of a list, by its place in it. */

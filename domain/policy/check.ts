@@ -12,6 +12,10 @@ export const pathText = (path: Path): string =>
     return text === '' ? step : `${text}.${step}`
   }, '') || 'document'
 
+/** The way back from `pathText`, for places in a policy: its keys hold neither dots nor brackets. */
+export const pathOfText = (text: string): Path =>
+  text === 'document' ? [] : [...text.matchAll(/([^.[\]]+)|\[(\d+)\]/g)].map(([, key, place]) => key ?? Number(place))
+
 /** Collects problems up to a bound, so that one bad file gives one readable list. */
 export type Report = (path: Path, message: string) => void
 

@@ -33,16 +33,16 @@ function wallText(zone: string, wall: Wall | undefined): string {
 }
 
 /** One span of minutes on chosen days: [from, to) with `to` up to 1440, or wrapping when to <= from. */
-type Span = { days: readonly boolean[]; from: number; to: number }
+export type Span = { days: readonly boolean[]; from: number; to: number }
 
-function toSpan(window: Window): Span {
+export function toSpan(window: Window): Span {
   const chosen = days.map((day) => window.days.includes(day))
   if ('allDay' in window) return { days: chosen, from: 0, to: 1440 }
   return { days: chosen, from: parseTimeOfDay(window.from)!, to: parseTimeOfDay(window.to)! }
 }
 
 /** A span that wraps belongs to the day it starts on. */
-function inSpan({ days, from, to }: Span, { weekday, minuteOfDay }: Wall): boolean {
+export function inSpan({ days, from, to }: Span, { weekday, minuteOfDay }: Pick<Wall, 'weekday' | 'minuteOfDay'>): boolean {
   if (from < to) return days[weekday]! && minuteOfDay >= from && minuteOfDay < to
   return (days[weekday]! && minuteOfDay >= from) || (days[(weekday + 6) % 7]! && minuteOfDay < to)
 }
@@ -64,7 +64,7 @@ function windowTest({ zone, windows }: Recurring, wallClock: WallClock): Omit<Ti
 /** A week, and a day for a change of offset in between. */
 const horizonMs = 9 * 24 * 60 * minuteMs
 
-type Clock = (epochMs: number) => Wall | undefined
+export type Clock = (epochMs: number) => Wall | undefined
 type Recurrence = { clock: Clock; marks: readonly number[]; open: (wall: Wall) => boolean }
 
 /**
@@ -91,13 +91,13 @@ function nextChange({ clock, marks, open }: Recurrence, now: number, limit: numb
 }
 
 /** How far the wall is ahead of UTC, in milliseconds; NaN where it is not known. */
-function offsetAt(clock: Clock, epochMs: number): number {
+export function offsetAt(clock: Clock, epochMs: number): number {
   const wall = clock(epochMs)
   return wall ? asUtc(wall) - Math.floor(epochMs / minuteMs) * minuteMs : Number.NaN
 }
 
 /** The first minute after `from` whose offset differs from that at `from`, by bisection. */
-function offsetChange(clock: Clock, from: number, to: number): number {
+export function offsetChange(clock: Clock, from: number, to: number): number {
   const offset = offsetAt(clock, from)
   let [same, other] = [from / minuteMs, to / minuteMs]
   while (other - same > 1) {

@@ -147,6 +147,7 @@ describe('who may do what', () => {
     'POST /api/v1/policy/evaluate': everyone,
     'POST /api/v1/policy/simulate': ['admin', 'auditor'],
     'POST /api/v1/policy/test': everyone,
+    'POST /api/v1/policy/lint': everyone,
     'GET /api/v1/policy': everyone,
     'GET /api/v1/policy/:id': everyone,
     'POST /api/v1/policy': ['admin'],

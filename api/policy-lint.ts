@@ -1,0 +1,68 @@
+import { z } from 'zod'
+import { compileFiles, isTestFile, type WhereOf } from '../adapters/policies/files.ts'
+import { tzdataVersion, wallClock } from '../adapters/policies/zones.ts'
+import { pathOfText } from '../domain/policy/check.ts'
+import { codes, findingSeverities, type Finding } from '../domain/policy/lint/finding.ts'
+import { lintPolicies } from '../domain/policy/lint/lint.ts'
+import type { PolicySnapshot } from '../domain/policy/snapshot.ts'
+import { candidateBodyLimitBytes, files, refused } from './policy-candidate.ts'
+import { reply, route, type ApiDeps, type Route } from './route.ts'
+
+/** What a second or so is enough for: the server answers nobody else meanwhile. */
+const mostPolicies = 2_000
+
+const finding = z.strictObject({
+  code: z.enum(codes),
+  severity: z.enum(findingSeverities),
+  /** Null where what is wrong is that no policy says anything. */
+  policy: z.string().nullable(),
+  others: z.array(z.string()),
+  path: z.string(),
+  /** `file:line`; null for the policies in force, and where no policy is meant. */
+  where: z.string().nullable(),
+  message: z.string(),
+  /** A request that shows it, as a decision's input. */
+  witness: z.record(z.string(), z.unknown()).nullable(),
+})
+
+const lint = route({
+  method: 'post',
+  path: '/api/v1/policy/lint',
+  permission: 'policy:evaluate',
+  summary: 'What is odd about policies: dead, redundant, impossible, unguarded, misspelt',
+  description: 'Takes the files of a policy directory, or lints the policies in force when there are none. Nothing is started, recorded or changed. Each finding that can be shown on a request carries one, confirmed by the engine.',
+  tag: 'Policy',
+  body: z.strictObject({ files: files.shape.files.optional() }),
+  bodyLimitBytes: candidateBodyLimitBytes,
+  output: {
+    200: z.strictObject({
+      snapshot: z.string(),
+      policies: z.int(),
+      findings: z.array(finding),
+      leftOut: z.array(z.strictObject({ code: z.enum(codes), reason: z.string() })),
+    }),
+  },
+  handle: async ({ deps, body }) => {
+    const { snapshot, where } = asked(deps, body.files)
+    if (snapshot.size > mostPolicies) throw refused([{ field: 'files', message: `more than ${mostPolicies} policies: lint them in parts` }])
+    const { findings, leftOut } = lintPolicies(snapshot, { nowMs: Date.now(), wallClock, tzdata: tzdataVersion })
+    return reply(200, { snapshot: snapshot.hash, policies: snapshot.size, findings: findings.map((one) => placed(one, where)), leftOut })
+  },
+})
+
+type Asked = { snapshot: PolicySnapshot; where: WhereOf }
+
+function asked({ policies }: ApiDeps, given: z.output<typeof files>['files'] | undefined): Asked {
+  if (!given) return { snapshot: policies().snapshot, where: () => undefined }
+  const loaded = compileFiles(given.filter(({ name }) => !isTestFile(name)))
+  if (loaded.snapshot) return loaded
+  throw refused(loaded.errors.map((message) => ({ field: 'files', message })))
+}
+
+const placed = ({ witness, ...one }: Finding, where: WhereOf): z.input<typeof finding> => ({
+  ...one,
+  where: one.policy === null ? null : (where(one.policy, pathOfText(one.path)) ?? null),
+  witness: witness && { ...witness },
+})
+
+export const policyLintRoutes: Route[] = [lint]

@@ -1,0 +1,44 @@
+/** L9, L10, L11: policies nobody looks after. */
+import { dayMs } from '../calendar.ts'
+import type { CompiledPolicy } from '../snapshot.ts'
+import type { Area } from './areas.ts'
+import { has, type Axis } from './cells.ts'
+import { dateText } from './dates.ts'
+import type { Finding, FindingSeverity } from './finding.ts'
+import { cellAt } from './moment-cells.ts'
+import type { Space } from './space.ts'
+
+const soonDays = 14
+const longDays = 30
+/** Epoch milliseconds at which the policy of each content hash last matched; none when it did not in 30 days. */
+export type LastMatched = ReadonlyMap<string, number>
+
+const finding = (code: Finding['code'], severity: FindingSeverity, { document: { id } }: CompiledPolicy, path: string, message: string): Finding =>
+  ({ code, severity, policy: id, others: [], path, message, witness: null })
+
+export const ownerless = (areas: readonly Area[]): Finding[] =>
+  areas.filter(({ policy: { document } }) => document.effect === 'allow' && document.owner === null).map(({ policy }) =>
+    finding('L9', 'warning', policy, 'owner', 'this allow names nobody who answers for it. Set `owner`'))
+
+export const outOfTime = (areas: readonly Area[], { instants }: Space, nowMs: number): Finding[] =>
+  areas.flatMap(({ policy, sure }) => {
+    const { validFrom, validTo } = policy
+    const [from, to] = [validFrom, validTo].map((at) => (Number.isFinite(at) ? dateText(Math.floor(at / dayMs)) : ''))
+    if (validTo <= nowMs) return [finding('L10', 'warning', policy, 'validity.notAfter', `this policy is over since ${to}. Take it out, or give it a later \`notAfter\``)]
+    if (validTo - nowMs <= soonDays * dayMs) return [finding('L10', 'warning', policy, 'validity.notAfter', `this policy ends on ${to}, in less than ${soonDays} days. Renew it, or let it go`)]
+    if (validFrom - nowMs > longDays * dayMs) return [finding('L10', 'notice', policy, 'validity.notBefore', `this policy begins on ${from} only. See that it is still wanted then`)]
+    if (sure && sure.length > 0 && sure.every((box) => isPast(box.get(instants) ?? instants.all, instants, nowMs))) {
+      return [finding('L10', 'warning', policy, 'when', 'the last time span of this policy is over, so that it never holds again. Take it out, or give it a new span')]
+    }
+    return []
+  })
+
+/** No cell from the one of `nowMs` on; `nowMs` opens a cell of its own. */
+function isPast(cells: bigint, { samples }: Axis, nowMs: number): boolean {
+  const now = cellAt(samples as number[], nowMs)
+  return samples.every((_, cell) => cell < now || !has(cells, cell))
+}
+
+export const unmatched = (areas: readonly Area[], lastMatched: LastMatched, nowMs: number): Finding[] =>
+  areas.filter(({ policy: { hash, validFrom } }) => nowMs - (lastMatched.get(hash) ?? -Infinity) > longDays * dayMs && nowMs - validFrom > longDays * dayMs).map(({ policy }) =>
+    finding('L11', 'notice', policy, 'document', `this policy matched nothing on record in ${longDays} days. See that it says what it is meant to, or take it out`))

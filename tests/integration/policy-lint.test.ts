@@ -1,0 +1,74 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { main } from '../../cli/main.ts'
+import { checkout } from '../../sandbox/setup/programs.mjs'
+import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
+import { openDatabase, type TestDatabase } from './postgres/database.ts'
+
+let db: TestDatabase
+let api: TestApi
+let user: { key: string }
+let directory: string
+
+beforeAll(async () => {
+  db = await openDatabase()
+  api = await startApi({ db: db.api, temporal: '127.0.0.1:1' })
+  user = await keyFor(db.api, ['user'])
+  directory = mkdtempSync(join(tmpdir(), 'aegis-policy-lint-'))
+})
+afterAll(async () => {
+  rmSync(directory, { recursive: true, force: true })
+  await api.close()
+  await db.close()
+})
+
+async function policyLint(...args: string[]) {
+  const [out, err]: [string[], string[]] = [[], []]
+  const env = { AEGIS_URL: api.url, AEGIS_API_KEY: user.key }
+  const code = await main(['policy', 'lint', ...args], { out: (text) => void out.push(text), err: (text) => void err.push(text), terminal: false, env, directory })
+  return { code, out: out.join(''), err: err.join('') }
+}
+
+const policy = (id: string, effect: string, rest = '') =>
+  `apiVersion: aegis.dev/policy/v1\nid: ${id}\neffect: ${effect}\nactions: ['pod:restart']\nresources: ['k8s:**']\nowner: sre\n${rest}`
+
+function fileOf(...policies: string[]): string {
+  const path = join(directory, 'policies.yaml')
+  writeFileSync(path, policies.join('---\n'))
+  return path
+}
+
+test('the shipped policies lint without an error or a warning, tests beside them or not', async () => {
+  expect(await policyLint(join(checkout, 'policies'), '--strict')).toMatchObject({ code: 0, out: expect.stringContaining('0 errors, 0 warnings') })
+})
+
+test('without a directory it is the policies in force', async () => {
+  const { code, out } = await policyLint()
+  expect(out).toMatch(/^[1-9]\d* policies: 0 errors/m)
+  expect(code).toBe(0)
+})
+
+test('an error ends with 1, and names file, line and a request that shows it', async () => {
+  const { code, out } = await policyLint(fileOf(policy('some', 'allow'), policy('none', 'deny')))
+  expect(code).toBe(1)
+  expect(out).toContain('policies.yaml:1: error L1: some document: this allow permits nothing: the deny `none` covers it whole')
+  expect(out).toMatch(/ {2}shown by {2}pod:restart k8s:\S+, severity "high", at 20/)
+})
+
+test('a warning does so only where it is asked to', async () => {
+  const file = fileOf(policy('twice', 'allow'), policy('again', 'allow'))
+  expect(await policyLint(file)).toMatchObject({ code: 0, out: expect.stringContaining('warning L2') })
+  expect((await policyLint(file, '--strict')).code).toBe(1)
+})
+
+test('as JSON it has the whole request', async () => {
+  const { out } = await policyLint(fileOf(policy('some', 'allow'), policy('none', 'deny')), '--json')
+  const { findings } = JSON.parse(out) as { findings: { code: string; where: string; witness: object }[] }
+  expect(findings.find(({ code }) => code === 'L1')).toMatchObject({ where: 'policies.yaml:1', witness: { action: 'pod:restart', type: 'self_healing' } })
+})
+
+test('what cannot be read is refused with its line', async () => {
+  expect(await policyLint(fileOf(policy('some', 'allow', 'wehn: {}\n')))).toMatchObject({ code: 1, err: expect.stringContaining('policies.yaml:7: wehn: unknown field') })
+})
