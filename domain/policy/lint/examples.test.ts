@@ -62,6 +62,7 @@ const examples: Partial<Record<Code, { told: Row[]; untold: [what: string, polic
       ['one that asks for more', [allow({ obligations: { maxReplicas: 3 }, ...when(severity('eq', 'high')) }), allow()]],
       ['one with the stricter mode', [allow({ mode: 'approve', resources: ['k8s:prod/shop/deployment/web'] }), allow()]],
       ['one that may bind where the other is false', [allow(when(severity('gte', 'low'))), allow(when(leaf('context.severity', 'exists')))]],
+      ['one that is sure where the other cannot tell', [allow(when(leaf('context.severity', 'exists'))), allow(when(severity('gte', 'info')))]],
       ['another effect', [ask(), allow()]],
     ],
   },
