@@ -6,6 +6,7 @@ import type { Knex } from 'knex'
  */
 export async function up(knex: Knex): Promise<void> {
   await knex.raw(tables)
+  await knex.raw(kept)
   await knex.raw(rights)
   await knex.raw(kinds)
 }
@@ -73,6 +74,16 @@ create table control.policy_audit_logs (
 );
 create index policy_audit_log_user on control.policy_audit_logs (user_id, log_id);
 `
+
+// For superusers as well, as in the ledger.
+const kept = ['policy_versions', 'policy_snapshots', 'policy_audit_logs']
+  .map((table) => `
+create trigger refuse_change before update or delete on control.${table} for each row execute function ledger.refuse_change();
+create trigger refuse_truncate before truncate on control.${table} for each statement execute function ledger.refuse_change();
+alter table control.${table} enable always trigger refuse_change;
+alter table control.${table} enable always trigger refuse_truncate;
+`)
+  .join('')
 
 const rights = `
 grant usage on schema control to aegis_decision, aegis_reader;

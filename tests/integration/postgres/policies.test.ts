@@ -29,9 +29,16 @@ afterAll(async () => {
   await db.close()
 })
 beforeEach(async () => {
-  await db.owner.raw('truncate control.policy_versions, control.policy_snapshots')
+  await asAttacker('truncate control.policy_versions, control.policy_snapshots')
   for (const name of readdirSync(directory)) rmSync(join(directory, name), { recursive: true })
 })
+
+/** Whoever owns the tables can take the triggers away first. */
+async function asAttacker(sql: string): Promise<void> {
+  for (const table of ['policy_versions', 'policy_snapshots']) await db.owner.raw(`alter table control.${table} disable trigger user`)
+  await db.owner.raw(sql)
+  for (const table of ['policy_versions', 'policy_snapshots']) await db.owner.raw(`alter table control.${table} enable always trigger refuse_change; alter table control.${table} enable always trigger refuse_truncate`)
+}
 
 const policy = (id: string, changes: object = {}) => ({ apiVersion: 'aegis.dev/policy/v1', id, effect: 'allow', actions: ['*'], resources: ['**'], owner: 'tests', ...changes })
 const put = (name: string, ...documents: object[]) => writeFileSync(join(directory, name), documents.map((one) => JSON.stringify(one)).join('\n---\n'))
@@ -134,7 +141,7 @@ describe('whoever decides by the policies of record', () => {
   ]
   test.each(forged)('does not take %s', async (_what, tamper, why) => {
     await publish(publisher(), () => edit('a', { effect: 'deny' }))
-    await tamper((text) => db.owner.raw(text))
+    await tamper(asAttacker)
     const source = await reader()
     expect(source.current()).toMatchObject({ stale: true, snapshot: { size: 0 }, error: expect.stringContaining(why) })
     source.close()
@@ -151,7 +158,7 @@ describe('whoever decides by the policies of record', () => {
     await publish(publisher(), () => edit('a'))
     await publish(publisher(), () => edit('b'))
     const source = await reader()
-    await db.owner.raw('delete from control.policy_snapshots where seq = 2')
+    await asAttacker('delete from control.policy_snapshots where seq = 2')
     await source.reload()
     expect(source.ids()).toEqual(['a', 'b'])
     expect(source.current().error).toContain('went back from snapshot 2 to 1')
@@ -202,5 +209,6 @@ describe('publishing', () => {
     for (const role of ['decision', 'execution', 'watcher', 'reader'] as const) await expect(db[role]('control.policy_versions').insert({ ...row, version: 9 })).rejects.toThrow(/permission denied/)
     await expect(db.api.raw(`update control.policy_versions set comment = 'x'`)).rejects.toThrow(/permission denied/)
     await expect(db.api.raw('delete from control.policy_snapshots')).rejects.toThrow(/permission denied/)
+    for (const table of ['policy_versions', 'policy_snapshots', 'policy_audit_logs']) await expect(db.owner.raw(`truncate control.${table}`)).rejects.toThrow(/only grows/)
   })
 })
