@@ -139,6 +139,8 @@ describe('in a policy', () => {
       { document: 0, path: ['when', 'all', 0, 'cel'], message: expect.stringContaining('the expression is no CEL expression') },
     ])
     expect(compileDocuments([document('x'.repeat(1025))]).problems).toMatchObject([{ message: 'longer than 1024 characters' }])
+    const many = { ...document('true'), when: { all: Array(9).fill({ cel: 'true' }) } }
+    expect(compileDocuments([many]).problems).toMatchObject([{ path: ['when', 'all', 8, 'cel'], message: 'more than 8 expressions in one policy' }])
   })
 
   test('what reads the clock holds until the next minute, anything else as long as the rest', () => {
