@@ -1,5 +1,7 @@
+import { coverageOf } from '../../domain/policy/coverage.ts'
 import { decide } from '../../domain/policy/decide.ts'
 import type { Facts, PolicyInput } from '../../domain/policy/input.ts'
+import { simulation } from '../../domain/policy/simulate.ts'
 import { compileCel } from './cel.ts'
 import { compileDocuments } from './files.ts'
 
@@ -141,6 +143,14 @@ describe('in a policy', () => {
     expect(compileDocuments([document('x'.repeat(1025))]).problems).toMatchObject([{ message: 'longer than 1024 characters' }])
     const many = { ...document('true'), when: { all: Array(9).fill({ cel: 'true' }) } }
     expect(compileDocuments([many]).problems).toMatchObject([{ path: ['when', 'all', 8, 'cel'], message: 'more than 8 expressions in one policy' }])
+  })
+
+  test('a simulation says which expression has no answer on record, and coverage which answers no test got out of it', () => {
+    const [before, after] = ['request.replicas < 5', 'context.team == "web"'].map((cel) => compileDocuments([document(cel)]).snapshot!)
+    const run = simulation(before!, after!)
+    run.add({ decisionId: 'd0', remediationId: 'r0', input: input() })
+    expect(run.report()).toMatchObject({ newlyStopped: 1, missing: [{ attr: 'cel: context.team == "web"', count: 1 }] })
+    expect(coverageOf(after!, [input({ team: 'web' })]).uncovered).toEqual([{ policy: 'p', path: 'when.all[0].cel', wanted: 'context.team == "web"', unseen: [false, 'unknown'] }])
   })
 
   test('what reads the clock holds until the next minute, anything else as long as the rest', () => {
