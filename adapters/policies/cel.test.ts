@@ -1,5 +1,7 @@
+import { coverageOf } from '../../domain/policy/coverage.ts'
 import { decide } from '../../domain/policy/decide.ts'
 import type { Facts, PolicyInput } from '../../domain/policy/input.ts'
+import { simulation } from '../../domain/policy/simulate.ts'
 import { compileCel } from './cel.ts'
 import { compileDocuments } from './files.ts'
 
@@ -69,8 +71,8 @@ test.each([
   ['a long pattern', `context.namespace.matches("${'a'.repeat(129)}")`, 'longer than 128'],
   ['many patterns', Array(5).fill('action.matches("a")').join(' || '), 'more than 4 patterns'],
   ['201 nodes', Array(101).fill('1').join(' + '), 'more than 200 parts'],
-  ['deep brackets', '('.repeat(500), 'is no CEL expression'],
-  ['half an expression', 'context.a ==', 'is no CEL expression'],
+  ['deep brackets', '('.repeat(500), 'is no CEL expression: it nests too deep'],
+  ['half an expression', 'context.a ==', 'is no CEL expression: 1:'],
   ['__proto__', 'context.__proto__.x == 1', '`__proto__` names no fact'],
   ['constructor', 'context["constructor"] == 1', '`constructor` names no fact'],
   ['a loop over __proto__', 'context.tags.all(__proto__, true)', '`__proto__` names no fact'],
@@ -139,6 +141,16 @@ describe('in a policy', () => {
       { document: 0, path: ['when', 'all', 0, 'cel'], message: expect.stringContaining('the expression is no CEL expression') },
     ])
     expect(compileDocuments([document('x'.repeat(1025))]).problems).toMatchObject([{ message: 'longer than 1024 characters' }])
+    const many = { ...document('true'), when: { all: Array(9).fill({ cel: 'true' }) } }
+    expect(compileDocuments([many]).problems).toMatchObject([{ path: ['when', 'all', 8, 'cel'], message: 'more than 8 expressions in one policy' }])
+  })
+
+  test('a simulation says which expression has no answer on record, and coverage which answers no test got out of it', () => {
+    const [before, after] = ['request.replicas < 5', 'context.team == "web"'].map((cel) => compileDocuments([document(cel)]).snapshot!)
+    const run = simulation(before!, after!)
+    run.add({ decisionId: 'd0', remediationId: 'r0', input: input() })
+    expect(run.report()).toMatchObject({ newlyStopped: 1, missing: [{ attr: 'cel: context.team == "web"', count: 1 }] })
+    expect(coverageOf(after!, [input({ team: 'web' })]).uncovered).toEqual([{ policy: 'p', path: 'when.all[0].cel', wanted: 'context.team == "web"', unseen: [false, 'unknown'] }])
   })
 
   test('what reads the clock holds until the next minute, anything else as long as the rest', () => {

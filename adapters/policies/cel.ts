@@ -22,9 +22,12 @@ export const compileCel: ExpressionCompiler = (expression) => {
     const program = plan(celEnvironment, parsed) as Program
     return { test: { readsNow: size.readsNow, evaluate: (input) => ask(program, size, input) } }
   } catch (error) {
-    return { problem: `is no CEL expression (${error instanceof SyntaxError ? error.message : 'it nests too deep'})` }
+    return { problem: `is no CEL expression: ${parseProblem(error as Error)}` }
   }
 }
+
+/** `<input>:1:5: found …`, of which the place and the first words help. A full stack is a RangeError. */
+const parseProblem = ({ name, message }: Error): string => (name === 'RangeError' ? 'it nests too deep' : message.replace('<input>:', '').slice(0, 100))
 
 type Program = (variables: Record<string, CelInput>) => unknown
 

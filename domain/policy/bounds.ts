@@ -6,6 +6,7 @@ export const bounds = {
   globs: 64,
   listItems: 256,
   textLength: 256,
+  expressions: 8,
   expressionLength: 1024,
   windows: 32,
   labels: 64,

@@ -10,7 +10,7 @@ import { parseAttribute } from './path.ts'
 import { scaleOf } from './scales.ts'
 
 /** What one document has used of its bounds, and how to tell a time zone or an expression from a typing mistake. */
-export type Budget = { nodes: number; globs: number; zoneExists: (zone: string) => boolean; compileCel: ExpressionCompiler | undefined; report: Report }
+export type Budget = { nodes: number; globs: number; expressions: number; zoneExists: (zone: string) => boolean; compileCel: ExpressionCompiler | undefined; report: Report }
 
 const forms = ['all', 'any', 'not', 'attr', 'time', 'cel'] as const
 
@@ -34,7 +34,9 @@ export function parseCondition(value: unknown, path: Path, depth: number, budget
   return parts && (form === 'all' ? { all: parts } : { any: parts })
 }
 
-function expressionLeaf(value: unknown, path: Path, { compileCel, report }: Budget): Condition | undefined {
+function expressionLeaf(value: unknown, path: Path, budget: Budget): Condition | undefined {
+  const { compileCel, report } = budget
+  if (++budget.expressions > bounds.expressions) return void report(path, `more than ${bounds.expressions} expressions in one policy`)
   if (!compileCel) return void report(path, 'CEL is not read here; write it with attr, op and value')
   const cel = textOf(value, path, report, bounds.expressionLength)
   if (cel === undefined) return undefined

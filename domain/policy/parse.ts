@@ -38,7 +38,7 @@ export function parsePolicy(value: unknown, { zoneExists, compileCel }: ParseOpt
   else if (size > bounds.documentBytes) report([], `larger than ${bounds.documentBytes} bytes; split it`)
   if (problems.length > 0) return { problems }
   const fields = fieldsOf(value, [], documentFields, report)
-  const policy = fields && readDocument(fields, { nodes: 0, globs: 0, zoneExists, compileCel, report })
+  const policy = fields && readDocument(fields, { nodes: 0, globs: 0, expressions: 0, zoneExists, compileCel, report })
   return policy && problems.length === 0 ? { policy } : { problems }
 }
 

@@ -11,7 +11,7 @@ import type { PolicyInput } from './input.ts'
 import { mergeObligations, noObligations, type Obligations } from './obligations.ts'
 import { compileSnapshot } from './snapshot.ts'
 import { anyLeaf, dayMs, documentWith, extra, input, monotonePolicies, policies, read, small, tree } from './testing/arbitraries.ts'
-import { referenceDecision } from './testing/reference.ts'
+import { coversAction, referenceDecision } from './testing/reference.ts'
 import { and, not, or, type Truth } from './truth.ts'
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
@@ -45,6 +45,16 @@ test('the index, the compiler and the engine agree with the rule as plainly said
     const expected = inputs.map((request) => referenceDecision(documents, request, { wallClock, instant: Date.parse }))
     expect(decisions.map((one) => ({ effect: one.effect, code: one.code, determining: ids(one), overridden: overriddenIds(one) }))).toEqual(expected)
   }), { numRuns: playsAll ? 100_000 : 2_000 })
+})
+
+test('the index leaves out only what does not match: without it every decision is the same, explanation and all', () => {
+  const enforcements = fc.array(fc.constantFrom('enforce' as const, 'enforce' as const, 'shadow' as const, 'disabled' as const), { minLength: 8, maxLength: 8 })
+  check(fc.property(policies, enforcements, input, (documents, words, request) => {
+    const snapshot = compile(documents.map((one, at) => ({ ...one, enforcement: words[at]! })))
+    const here = snapshot.policies.flatMap(({ document }, place) => (coversAction(document, request) ? [place] : []))
+    const linear = { ...snapshot, index: new Map([[request.action, { next: new Map(), here }]]) }
+    expect(decide(snapshot, request)).toEqual(decide(linear, request))
+  }))
 })
 
 test('what no policy allows is denied', () => {

@@ -243,7 +243,7 @@ describe('policy', () => {
 
   test('what is in force is listed by content hash', async () => {
     const { body } = await api.call('GET', '/api/v1/policy', { key: user.key })
-    expect((body['items'] as { hash: string }[]).every(({ hash }) => /^sha256:[0-9a-f]{64}$/.test(hash))).toBe(true)
+    expect((body['items'] as { hash: string; cel: string }[]).every(({ hash, cel }) => /^sha256:[0-9a-f]{64}$/.test(hash) && cel !== '')).toBe(true)
     expect(body).toMatchObject({ stale: false, error: null })
   })
 })

@@ -37,7 +37,7 @@ export function referenceDecision(policies: readonly PolicyDocument[], input: Po
 const isValid = ({ validity: { notBefore, notAfter } }: PolicyDocument, now: number, instant: Outside['instant']) =>
   (notBefore === null || now >= instant(notBefore)) && (notAfter === null || now < instant(notAfter))
 
-const coversAction = ({ actions }: PolicyDocument, { action }: PolicyInput) =>
+export const coversAction = ({ actions }: PolicyDocument, { action }: PolicyInput) =>
   actions.some((pattern) => {
     const [kind, verb] = action.split(':')
     const [kindWanted, verbWanted] = pattern.split(':')
@@ -82,7 +82,7 @@ const minutes = (text: string) => Number(text.slice(0, 2)) * 60 + Number(text.sl
 
 type AnyWindow = { days: string[]; from?: string; to?: string; allDay?: true }
 
-function inWindow({ days, from = '00:00', to = '24:00' }: AnyWindow, { weekday, minuteOfDay }: Wall): boolean {
+export function inWindow({ days, from = '00:00', to = '24:00' }: AnyWindow, { weekday, minuteOfDay }: Wall): boolean {
   const today = days.includes(names[weekday]!)
   const yesterday = days.includes(names[(weekday + 6) % 7]!)
   if (minutes(to) > minutes(from)) return today && minuteOfDay >= minutes(from) && minuteOfDay < minutes(to)
