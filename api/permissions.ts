@@ -18,6 +18,8 @@ export const permissions = [
   'policy:evaluate-others',
   'policy:simulate',
   'policy:write',
+  'policy:except',
+  'policy:agree',
   'keys:manage',
   'config:read',
 ] as const
@@ -29,7 +31,7 @@ const look: readonly Permission[] = ['remediations:read', 'freeze:read', 'autono
 export const granted: Record<Role, readonly Permission[]> = {
   user: [...look, 'remediations:create'],
   service: [...look, 'remediations:create', 'alerts:send', 'policy:evaluate-others'],
-  approver: [...look, 'remediations:create', 'remediations:answer', 'freeze:set', 'autonomy:demote'],
+  approver: [...look, 'remediations:create', 'remediations:answer', 'freeze:set', 'autonomy:demote', 'policy:except', 'policy:agree'],
   auditor: [...look, 'audit:read', 'policy:simulate'],
   admin: permissions,
 }

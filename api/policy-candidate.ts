@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { compileDocuments, compileFiles, isTestFile, type DocumentProblem } from '../adapters/policies/files.ts'
 import { pathText } from '../domain/policy/check.ts'
+import type { ExceptionDocument } from '../domain/policy/exception.ts'
 import type { PolicySnapshot } from '../domain/policy/snapshot.ts'
 import { fieldProblem, type FieldError } from './problems.ts'
 
@@ -18,13 +19,13 @@ export const candidateSet = z.union([
 ])
 
 /** Throws a problem that names the place in each document that is wrong. */
-export function compiled(candidate: z.output<typeof candidateSet>): PolicySnapshot {
+export function compiled(candidate: z.output<typeof candidateSet>, standing: readonly ExceptionDocument[] = []): PolicySnapshot {
   if ('files' in candidate) {
-    const { snapshot, errors } = compileFiles(candidate.files.filter(({ name }) => !isTestFile(name)))
+    const { snapshot, errors } = compileFiles(candidate.files.filter(({ name }) => !isTestFile(name)), standing)
     if (snapshot) return snapshot
     throw refused(errors.map((message) => ({ field: 'candidate.files', message })))
   }
-  const { snapshot, problems } = compileDocuments(candidate.policies)
+  const { snapshot, problems } = compileDocuments(candidate.policies, standing)
   if (snapshot) return snapshot
   throw refused(problems.map(fieldOf))
 }

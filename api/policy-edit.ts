@@ -16,7 +16,7 @@ import * as shape from './shapes.ts'
 
 const tag = 'Policy'
 
-const id = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$/, 'must be a policy id: lower-case letters, digits and dashes')
+export const policyId = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$/, 'must be a policy id: lower-case letters, digits and dashes')
 const version = z.int().min(1)
 const comment = shape.reason
 const tests = z.array(z.record(z.string(), z.unknown())).max(1_000)
@@ -43,7 +43,7 @@ const show = route({
   permission: 'policy:read',
   summary: 'One policy in force: document, tests beside it, versions newest first',
   tag,
-  params: z.strictObject({ id }),
+  params: z.strictObject({ id: policyId }),
   query: z.strictObject(shape.paging),
   output: { 200: policyView },
   handle: async ({ deps, params, query }) => {
@@ -81,7 +81,7 @@ const replace = route({
   summary: 'Put a new version of a policy in force',
   description: 'Names the version that was looked at: when somebody else changed the policy since, theirs stands and this is refused with 409. A policy that comes from Git is refused too. Tests that are left out stay.',
   tag,
-  params: z.strictObject({ id }),
+  params: z.strictObject({ id: policyId }),
   body: z.strictObject({ document, tests: tests.optional(), version, comment }),
   output: { 200: published },
   handle: async ({ deps, principal, params, body }) => {
@@ -101,7 +101,7 @@ const remove = route({
   permission: 'policy:write',
   summary: 'Take a policy back; its versions stay on record',
   tag,
-  params: z.strictObject({ id }),
+  params: z.strictObject({ id: policyId }),
   query: z.strictObject({ version: z.string().regex(/^[1-9]\d{0,8}$/, 'must be the version that was looked at').pipe(z.coerce.number<string>()), comment }),
   output: { 200: published },
   handle: async ({ deps, principal, params, query }) => {
@@ -119,7 +119,7 @@ const rollback = route({
   permission: 'policy:write',
   summary: 'Put an earlier version of a policy in force again, as a new version',
   tag,
-  params: z.strictObject({ id }),
+  params: z.strictObject({ id: policyId }),
   body: z.strictObject({ to: version, comment }),
   output: { 200: published },
   handle: async ({ deps, principal, params, body }) => {
@@ -158,7 +158,7 @@ function documentOf(value: Record<string, unknown>): PolicyDocument {
 
 const byApi = (edits: ChangeSet['edits'], cause: Cause, principal: Principal, said: string): ChangeSet => ({ edits, managedBy: 'api', cause, author: actorOf(principal), comment: said, commit: null })
 
-function memberOf(base: Published | null, wanted: string): PolicyMember {
+export function memberOf(base: Published | null, wanted: string): PolicyMember {
   const member = base?.members.find((each) => each.id === wanted)
   if (!member) throw noSuchPolicy(`there is no policy \`${wanted}\` in force`)
   return member
@@ -177,7 +177,7 @@ async function told(deps: ApiDeps, wanted: string, result: PublishResult): Promi
   return { id: wanted, version: memberOf(standing, wanted).version, snapshot: result.snapshot, seq: standing?.seq ?? null, changed: false }
 }
 
-const refusedProblem = ({ code, errors }: Refusal): HttpProblem => fieldProblem(code, errors.slice(0, 20), code.startsWith('managed_by') ? 409 : 400)
+export const refusedProblem = ({ code, errors }: Refusal): HttpProblem => fieldProblem(code, errors.slice(0, 20), code.startsWith('managed_by') ? 409 : 400)
 
 const conflict = (code: string, detail: string, nextStep: string): HttpProblem => new HttpProblem({ status: 409, code, detail, nextStep })
 const noSuchPolicy = (detail: string): HttpProblem => new HttpProblem({ status: 404, code: 'no_such_policy', detail, nextStep: '`GET /api/v1/policy` lists those in force' })

@@ -12,6 +12,7 @@ import { policyRoutes } from './policy.ts'
 import { remediationRoutes } from './remediations.ts'
 import { policyAuditRoutes } from './policy-audit.ts'
 import { policyEditRoutes } from './policy-edit.ts'
+import { policyExceptionRoutes } from './policy-exceptions.ts'
 import { policyLintRoutes } from './policy-lint.ts'
 import { policyTestRoutes } from './policy-test.ts'
 import { simulateRoutes } from './simulate.ts'
@@ -31,6 +32,7 @@ export const routes: readonly Route[] = [
   ...simulateRoutes,
   ...policyTestRoutes,
   ...policyEditRoutes,
+  ...policyExceptionRoutes,
   ...policyAuditRoutes,
   ...authzenRoutes,
   ...policyLintRoutes,

@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { countDecisions, recordedDecisions, type HistorySpan } from '../adapters/postgres/decision-history.ts'
+import type { Published } from '../adapters/policies/published.ts'
 import { Failure } from '../domain/failure.ts'
 import { parseDuration } from '../domain/policy/calendar.ts'
+import type { ExceptionDocument } from '../domain/policy/exception.ts'
 import { proceeds } from '../domain/policy/mode.ts'
 import { simulation } from '../domain/policy/simulate.ts'
 import type { PolicySnapshot } from '../domain/policy/snapshot.ts'
@@ -65,12 +67,16 @@ const simulate = streamRoute({
   bodyLimitBytes: candidateBodyLimitBytes,
   line,
   handle: async ({ deps, body: { candidate, since } }) => {
-    const snapshot = compiled(candidate)
+    const snapshot = compiled(candidate, standingBeside(candidate, deps.policies().published))
     const now = new Date()
     const span: HistorySpan = { until: now, ...(since === undefined ? {} : { since: startOf(since, now) }) }
     return replay(deps, snapshot, span, await countDecisions(deps.db, span))
   },
 })
+
+/** Files bring the exceptions that come from files; all others in force stay as they are. */
+const standingBeside = (candidate: z.output<typeof candidateSet>, published: Published | null): ExceptionDocument[] =>
+  (published?.exceptions ?? []).filter(({ managedBy }) => managedBy === 'api' || !('files' in candidate)).map(({ document }) => document)
 
 const startOf = (since: string, now: Date): Date => {
   const back = /^\d+[smhd]$/.test(since) ? (parseDuration(since, Infinity) ?? 0) : undefined

@@ -39,6 +39,8 @@ create table control.policy_snapshots (
   members text not null,
   -- Tests of policies that come from files, as a JSON list.
   tests text not null,
+  -- Exceptions and where they come from, as a JSON list.
+  exceptions text not null,
   -- What is signed, word for word.
   statement text not null,
   key_id text not null,
@@ -50,6 +52,25 @@ create table control.policy_snapshots (
   at timestamptz not null default now()
 );
 create index policy_snapshot_hash on control.policy_snapshots (hash, seq);
+
+-- Asked for by one person, in force once another agrees.
+create table control.policy_exceptions (
+  exception_id text primary key,
+  policy_id text not null,
+  actions jsonb not null,
+  resources jsonb not null,
+  condition jsonb not null,
+  reason text not null,
+  expires_at timestamptz not null,
+  author text not null,
+  owner text not null,
+  proposed_at timestamptz not null default now(),
+  state text not null default 'proposed' check (state in ('proposed', 'approved', 'revoked')),
+  decided_by text,
+  decided_at timestamptz,
+  check ((state = 'proposed') = (decided_by is null))
+);
+create index policy_exception_of on control.policy_exceptions (policy_id, proposed_at);
 
 create view control.policies as
   select distinct on (v.policy_id) v.policy_id, v.version, v.content_hash, v.document, v.tests, v.managed_by, v.author, v.comment, v.at
@@ -89,7 +110,9 @@ const rights = `
 grant usage on schema control to aegis_decision, aegis_reader;
 grant select, insert on control.policy_versions, control.policy_snapshots, control.policy_audit_logs to aegis_api;
 grant select on control.policies to aegis_api;
-grant select on control.policy_versions, control.policy_snapshots, control.policies to aegis_decision, aegis_reader;
+grant select, insert on control.policy_exceptions to aegis_api;
+grant update (state, decided_by, decided_at) on control.policy_exceptions to aegis_api;
+grant select on control.policy_versions, control.policy_snapshots, control.policy_exceptions, control.policies to aegis_decision, aegis_reader;
 `
 
 const kinds = `
@@ -97,7 +120,7 @@ create or replace function ledger.may_append(kind text) returns boolean language
   select case
     when kind in ('planned', 'decision', 'reserved', 'handed_off', 'warrant', 'closed') then pg_has_role(session_user, 'aegis_decision', 'member')
     when kind in ('preflight', 'intent', 'attempt', 'fencing', 'settled', 'verified') then pg_has_role(session_user, 'aegis_execution', 'member')
-    when kind in ('answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published')
+    when kind in ('answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published', 'exception_proposed', 'exception_decided')
       then pg_has_role(session_user, 'aegis_api', 'member')
     when kind = 'step' then pg_has_role(session_user, 'aegis_decision', 'member') or pg_has_role(session_user, 'aegis_execution', 'member')
     when kind = 'resolved' then pg_has_role(session_user, 'aegis_api', 'member') or pg_has_role(session_user, 'aegis_watcher', 'member')

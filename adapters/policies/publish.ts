@@ -5,10 +5,11 @@ import type { LedgerActor } from '../../domain/ledger.ts'
 import { parseCase, runCase, type PolicyCase } from '../../domain/policy/cases.ts'
 import { pathText } from '../../domain/policy/check.ts'
 import type { PolicyDocument } from '../../domain/policy/document.ts'
+import { isMisplaced, type ExceptionDocument } from '../../domain/policy/exception.ts'
 import { compileSnapshot, contentHash, setProblems, type PolicySnapshot } from '../../domain/policy/snapshot.ts'
 import { statementText } from '../../domain/policy/statement.ts'
 import type { VerifySignature } from '../../domain/warrant.ts'
-import { loadSnapshot, publishPolicies, type Cause, type ManagedBy, type PolicyEdit, type PolicyMember } from '../postgres/policies.ts'
+import { loadSnapshot, publishPolicies, type Cause, type ManagedBy, type PolicyEdit, type PolicyMember, type StoredException } from '../postgres/policies.ts'
 import { sha256Hex, type Signer } from '../signing.ts'
 import { proven, type Published } from './published.ts'
 import { compiling } from './means.ts'
@@ -23,6 +24,8 @@ export type ChangeSet = {
   edits: Edit[]
   /** Replace the tests that came from files. */
   fileTests?: unknown[]
+  /** Replace the exceptions that are managed in the same way. */
+  exceptions?: ExceptionDocument[]
   managedBy: ManagedBy
   cause: Cause
   author: LedgerActor
@@ -54,7 +57,7 @@ export async function publish(publisher: Publisher, changeOf: (base: Published |
     const change = changeOf(base)
     const prepared = prepare(base, change)
     if ('errors' in prepared) return { published: false, refused: prepared }
-    if (base && prepared.edits.length === 0 && sameTests(base, prepared)) return { published: false, refused: null, snapshot: prepared.snapshot.hash }
+    if (base && prepared.edits.length === 0 && sameBesides(base, prepared)) return { published: false, refused: null, snapshot: prepared.snapshot.hash }
     try {
       return await commit(publisher, base, change, prepared)
     } catch (failure) {
@@ -66,16 +69,17 @@ export async function publish(publisher: Publisher, changeOf: (base: Published |
 
 const triesLimit = 3
 
-type Prepared = { edits: PolicyEdit[]; snapshot: PolicySnapshot; tests: unknown[] }
+type Prepared = { edits: PolicyEdit[]; snapshot: PolicySnapshot; tests: unknown[]; exceptions: StoredException[] }
 
-async function commit({ db, signer }: Publisher, base: Published | undefined, { managedBy, cause, author, comment, commit: sha }: ChangeSet, { edits, snapshot, tests }: Prepared): Promise<PublishResult> {
+async function commit({ db, signer }: Publisher, base: Published | undefined, { managedBy, cause, author, comment, commit: sha }: ChangeSet, { edits, snapshot, tests, exceptions }: Prepared): Promise<PublishResult> {
   const [onto, { hash }, { keyId }] = [base?.seq ?? 0, snapshot, signer]
   const statement = statementText({ type: 'aegis-policy-snapshot-v1', seq: onto + 1, hash, keyId })
-  const done = await publishPolicies(db, { onto, edits, managedBy, cause, author, comment, commit: sha, hash, statement, keyId, signature: signer.sign(statement), tests })
+  const done = await publishPolicies(db, { onto, edits, managedBy, cause, author, comment, commit: sha, hash, statement, keyId, signature: signer.sign(statement), tests, exceptions })
   return { published: true, ...done, snapshot: hash }
 }
 
-function prepare(base: Published | undefined, { edits, fileTests, managedBy }: ChangeSet): Prepared | Refusal {
+function prepare(base: Published | undefined, change: ChangeSet): Prepared | Refusal {
+  const { edits, fileTests, managedBy } = change
   const members = new Map(base?.members.map((member) => [member.id, member]))
   const foreign = edits.filter(({ id }) => members.has(id) && members.get(id)!.managedBy !== managedBy)
   if (foreign.length > 0) return { code: managedBy === 'git' ? 'managed_by_api' : 'managed_by_git', errors: foreign.map(({ id }) => ({ field: id, message: foreignText(id, managedBy) })) }
@@ -92,11 +96,26 @@ function prepare(base: Published | undefined, { edits, fileTests, managedBy }: C
   const problems = setProblems(all)
   if (problems.length > 0) return { code: 'policy_invalid', errors: problems.map(({ document, path, message }) => ({ field: `${all[document]!.id}.${pathText(path)}`, message })) }
 
-  const snapshot = compileSnapshot(all, { ...compiling, hashes })
+  const excepted = exceptionsAfter(base, change, documents)
+  if ('errors' in excepted) return excepted
+  const { exceptions } = excepted
+  const snapshot = compileSnapshot(all, { ...compiling, hashes, exceptions: exceptions.map(({ document }) => document) })
   const tests = fileTests ?? base?.tests ?? []
   const testsBeside = all.flatMap(({ id }) => edits.find((edit) => edit.id === id)?.tests ?? members.get(id)?.tests ?? [])
   const errors = failuresOf(snapshot, [...tests, ...testsBeside])
-  return errors.length > 0 ? { code: 'policy_tests_failed', errors } : { edits: changed.map(({ edit }) => edit), snapshot, tests }
+  return errors.length > 0 ? { code: 'policy_tests_failed', errors } : { edits: changed.map(({ edit }) => edit), snapshot, tests, exceptions }
+}
+
+/** What is over goes, and so does what was an exception from a policy that is gone. */
+function exceptionsAfter(base: Published | undefined, { exceptions: given, managedBy }: ChangeSet, documents: ReadonlyMap<string, PolicyDocument>): { exceptions: StoredException[] } | Refusal {
+  const misplaced = (given ?? []).filter((one) => isMisplaced(one, documents.values()))
+  if (misplaced.length > 0) return { code: 'exception_misplaced', errors: misplaced.map(({ id, policy }) => ({ field: id, message: `excepts from \`${policy}\`, which is no deny or approval policy in this set` })) }
+  const kept = (base?.exceptions ?? []).filter((one) => given === undefined || one.managedBy !== managedBy)
+  const all = [...kept, ...(given ?? []).map((document) => ({ managedBy, document }))]
+  const standing = all.filter(({ document }) => documents.has(document.policy) && Date.parse(document.expiresAt) > Date.now())
+  const twice = standing.find(({ document }, at) => standing.findIndex((other) => other.document.id === document.id) !== at)
+  if (twice) return { code: 'exception_misplaced', errors: [{ field: twice.document.id, message: 'two exceptions have this id: give one of them another' }] }
+  return { exceptions: standing.sort((a, b) => (a.document.id < b.document.id ? -1 : 1)) }
 }
 
 const foreignText = (id: string, managedBy: ManagedBy): string =>
@@ -112,7 +131,8 @@ function toEdit({ id, document, tests }: Edit, was: PolicyMember | undefined): {
 const same = ({ document, tests }: PolicyEdit, was: PolicyMember | undefined): boolean =>
   document?.hash === was?.hash && canonicalJson(tests) === canonicalJson(was?.tests ?? [])
 
-const sameTests = (base: Published, { tests }: Prepared): boolean => canonicalJson(tests) === canonicalJson(base.tests)
+const sameBesides = (base: Published, { tests, exceptions }: Prepared): boolean =>
+  canonicalJson([tests, exceptions]) === canonicalJson([base.tests, base.exceptions])
 
 function failuresOf(snapshot: PolicySnapshot, tests: readonly unknown[]): Refusal['errors'] {
   return tests.flatMap((value, at) => {

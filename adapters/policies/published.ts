@@ -2,11 +2,13 @@ import type { Knex } from 'knex'
 import { Failure } from '../../domain/failure.ts'
 import { staleAfterMs } from '../../domain/policy/bounds.ts'
 import type { PolicyDocument } from '../../domain/policy/document.ts'
+import type { ExceptionDocument } from '../../domain/policy/exception.ts'
+import { parseException } from '../../domain/policy/parse-exception.ts'
 import { parsePolicy } from '../../domain/policy/parse.ts'
 import { compileSnapshot, type PolicySnapshot } from '../../domain/policy/snapshot.ts'
 import { parseStatement } from '../../domain/policy/statement.ts'
 import type { VerifySignature } from '../../domain/warrant.ts'
-import { loadSnapshot, type StoredSnapshot } from '../postgres/policies.ts'
+import { loadSnapshot, type StoredException, type StoredSnapshot } from '../postgres/policies.ts'
 import { sha256Hex } from '../signing.ts'
 import { compiling, reading } from './means.ts'
 
@@ -102,7 +104,7 @@ const wentBack = (from: number, to: number): string =>
 
 /** Throws `Failure('forbidden', 'policies_unproven')` for anything that was not signed as it stands. */
 export function proven(stored: StoredSnapshot, verify: VerifySignature): Published {
-  const { seq, hash, statement: text, keyId, signature, members } = stored
+  const { seq, hash, statement: text, keyId, signature, members, exceptions } = stored
   const statement = parseStatement(text)
   if (!statement || statement.seq !== seq || statement.hash !== hash || statement.keyId !== keyId) throw unproven(seq, 'its statement is about something else')
   const verified = verify(keyId, text, signature)
@@ -111,13 +113,19 @@ export function proven(stored: StoredSnapshot, verify: VerifySignature): Publish
   const altered = members.find((member) => `sha256:${sha256Hex(member.document)}` !== member.hash)
   if (altered) throw unproven(seq, `policy \`${altered.id}\` is not what was signed`)
   const documents = members.map(({ id, document }) => readAgain(id, document))
-  const snapshot = compileSnapshot(documents, { ...compiling, hashes: new Map(members.map((member) => [member.id, member.hash])) })
+  const snapshot = compileSnapshot(documents, { ...compiling, hashes: new Map(members.map((member) => [member.id, member.hash])), exceptions: exceptions.map(exceptionAgain) })
   if (snapshot.hash !== hash) throw unproven(seq, 'its policies are not those that were signed')
   return { ...stored, documents, snapshot }
 }
 
 const unproven = (seq: number, why: string): Failure =>
   new Failure('forbidden', 'policies_unproven', `snapshot ${seq} of the policies cannot be trusted: ${why}; compare control.policy_snapshots with a backup`)
+
+function exceptionAgain({ document }: StoredException): ExceptionDocument {
+  const { exception, problems } = parseException(document, reading)
+  if (exception) return exception
+  throw new Failure('invalid', 'policy_invalid', `exception \`${document.id}\` cannot be read by this version: ${problems[0]?.message ?? 'no reason known'}; revoke it`)
+}
 
 function readAgain(id: string, text: string): PolicyDocument {
   const { policy, problems } = parsePolicy(JSON.parse(text), reading)

@@ -66,12 +66,12 @@ export async function publishFiles(
   { author = syncer, comment }: { author?: LedgerActor; comment?: string } = {},
 ): Promise<{ commit: string | null } | { error: string }> {
   const tests = files.filter(({ name }) => isTestFile(name))
-  const { documents, errors } = compileFiles(files.filter(({ name }) => !isTestFile(name)))
+  const { documents, exceptions, errors } = compileFiles(files.filter(({ name }) => !isTestFile(name)))
   const problems = [...(errors ?? []), ...(readCases(tests).errors ?? [])]
   if (!documents || problems.length > 0) return { error: problems.join('\n') }
   const fileTests = tests.flatMap(({ name, text }) => readYaml(name, text).documents.map(({ value }) => value))
   const told = comment ?? (commit === null ? 'synced from its directory' : `synced at commit ${commit.slice(0, 12)}`)
-  const result = await publish(publisher, (base): ChangeSet => ({ edits: editsOf(documents, base), fileTests, managedBy: 'git', cause: 'sync', author, comment: told, commit }))
+  const result = await publish(publisher, (base): ChangeSet => ({ edits: editsOf(documents, base), fileTests, exceptions, managedBy: 'git', cause: 'sync', author, comment: told, commit }))
   if (result.published || !result.refused) return { commit }
   return { error: result.refused.errors.map(({ field, message }) => `${field}: ${message}`).join('\n') }
 }

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import { Failure } from '../../domain/failure.ts'
 import type { LedgerActor } from '../../domain/ledger.ts'
+import type { ExceptionDocument } from '../../domain/policy/exception.ts'
 import { guarded } from './failures.ts'
 import { appendEntry } from './ledger.ts'
 import { fromCursor, toPage, type Page } from './pages.ts'
@@ -12,6 +13,9 @@ export type Cause = 'edit' | 'rollback' | 'sync'
 /** A policy as it stands in a snapshot. `document` is canonical JSON, of which `hash` is the digest. */
 export type PolicyMember = { id: string; version: number; hash: string; document: string; tests: unknown[]; managedBy: ManagedBy; author: string; comment: string; at: string }
 
+/** An exception as it stands in a snapshot. */
+export type StoredException = { managedBy: ManagedBy; document: ExceptionDocument }
+
 /** What is in force, as stored: nothing in here is proven before its signature is. */
 export type StoredSnapshot = {
   seq: number
@@ -22,6 +26,7 @@ export type StoredSnapshot = {
   members: PolicyMember[]
   /** Tests of policies that come from files. */
   tests: unknown[]
+  exceptions: StoredException[]
 }
 
 /** One edit of one policy; without a document it is taken back. */
@@ -41,11 +46,12 @@ export type Publication = {
   keyId: string
   signature: string
   tests: unknown[]
+  exceptions: StoredException[]
 }
 
-type SnapshotRow = { seq: number; hash: string; statement: string; key_id: string; signature: string; tests: string; members: string }
+type SnapshotRow = { seq: number; hash: string; statement: string; key_id: string; signature: string; tests: string; exceptions: string; members: string }
 
-const snapshotColumns = 'seq, hash, statement, key_id, signature, tests, members'
+const snapshotColumns = 'seq, hash, statement, key_id, signature, tests, exceptions, members'
 
 /** What is in force. Undefined: nothing was ever published. `known`: its statement is the one that the caller has. */
 export const loadSnapshot = guarded(async (db: Knex, known = ''): Promise<StoredSnapshot | 'known' | undefined> => {
@@ -61,14 +67,14 @@ export const loadSnapshotByHash = guarded(async (db: Knex, hash: string): Promis
   return row && toSnapshot(db, row)
 })
 
-async function toSnapshot(db: Knex, { seq, hash, statement, key_id: keyId, signature, tests, members }: SnapshotRow): Promise<StoredSnapshot> {
+async function toSnapshot(db: Knex, { seq, hash, statement, key_id: keyId, signature, tests, exceptions, members }: SnapshotRow): Promise<StoredSnapshot> {
   const found = await rows<VersionRow>(
     db,
     `select ${versionColumns} from jsonb_array_elements(:members::jsonb) with ordinality m(pair, place)
      join control.policy_versions v on v.policy_id = m.pair->>0 and v.version = (m.pair->>1)::integer order by m.place`,
     { members },
   )
-  return { seq, hash, statement, keyId, signature, tests: JSON.parse(tests) as unknown[], members: found.flatMap((row) => toMember(row) ?? []) }
+  return { seq, hash, statement, keyId, signature, tests: JSON.parse(tests) as unknown[], exceptions: JSON.parse(exceptions) as StoredException[], members: found.flatMap((row) => toMember(row) ?? []) }
 }
 
 type VersionRow = {
@@ -133,20 +139,20 @@ async function addVersion(trx: Knex, { id, document, tests }: PolicyEdit, { mana
   return row.version
 }
 
-const addSnapshot = (trx: Knex, seq: number, members: Member[], { hash, tests, statement, keyId, signature, cause, author, comment, commit }: Publication) =>
+const addSnapshot = (trx: Knex, seq: number, members: Member[], { hash, tests, exceptions, statement, keyId, signature, cause, author, comment, commit }: Publication) =>
   rows(
     trx,
-    `insert into control.policy_snapshots (seq, hash, members, tests, statement, key_id, signature, cause, author, comment, commit)
-     values (:seq, :hash, :members, :tests, :statement, :keyId, :signature, :cause, :author, :comment, :commit)`,
-    { seq, hash, members: JSON.stringify(members), tests: JSON.stringify(tests), statement, keyId, signature, cause, author: author.id, comment, commit },
+    `insert into control.policy_snapshots (seq, hash, members, tests, exceptions, statement, key_id, signature, cause, author, comment, commit)
+     values (:seq, :hash, :members, :tests, :exceptions, :statement, :keyId, :signature, :cause, :author, :comment, :commit)`,
+    { seq, hash, members: JSON.stringify(members), tests: JSON.stringify(tests), exceptions: JSON.stringify(exceptions), statement, keyId, signature, cause, author: author.id, comment, commit },
   )
 
 /** A ledger entry is short; more edits than this are told by their number and the snapshot's hash, which covers them. */
 const mostEditsTold = 100
 
-async function tell(trx: Knex, seq: number, versions: Record<string, number>, { edits, hash, cause, author, comment, commit, keyId }: Publication): Promise<void> {
+async function tell(trx: Knex, seq: number, versions: Record<string, number>, { edits, hash, cause, author, comment, commit, keyId, exceptions }: Publication): Promise<void> {
   const told = edits.slice(0, mostEditsTold).map(({ id, document }) => ({ id, version: versions[id]!, hash: document?.hash ?? null }))
-  const body = { seq, snapshot: hash, cause, comment, commit, keyId, edits: told, editCount: edits.length }
+  const body = { seq, snapshot: hash, cause, comment, commit, keyId, edits: told, editCount: edits.length, exceptions: exceptions.slice(0, mostEditsTold).map(({ document }) => document.id) }
   await appendEntry(trx, { stream: 'policies', stepKey: `published/${seq}`, kind: 'policies_published', actor: author, body })
   await rows(trx, `select pg_notify('aegis_policy', :seq::text)`, { seq })
 }

@@ -1,5 +1,5 @@
 import type { Decision, DecisionCode } from './decision.ts'
-import { explain, nearMisses, participant, policyRef } from './explain.ts'
+import { exceptionsOf, explain, nearMisses, participant, policyRef } from './explain.ts'
 import type { PolicyInput } from './input.ts'
 import { noObligations, type Obligations } from './obligations.ts'
 import { canonical, readRequest } from './request.ts'
@@ -38,6 +38,7 @@ function conclude(snapshot: PolicySnapshot, input: PolicyInput, inputDigest: str
     binding: ruling.binding.map(({ policy }) => ({ id: policy.document.id, mode: policy.document.mode })),
     overridden: others.map(({ policy }) => policyRef(policy)),
     nearMisses: missed,
+    excepted: counted.flatMap(({ policy }) => exceptionsOf(policy, input)),
     shadow: all
       .filter(({ policy, truth }) => policy.document.enforcement === 'shadow' && truth !== false)
       .map((one) => participant(one, input)),
@@ -87,7 +88,7 @@ export function refusal(
   const { now, tzdata } = stampOf(input)
   return {
     effect: 'deny', code, reason, message: `denied: ${reason}`,
-    primary: null, determining: [], binding: [], overridden: [], nearMisses: [], shadow: [],
+    primary: null, determining: [], binding: [], overridden: [], nearMisses: [], excepted: [], shadow: [],
     obligations: noObligations, obligationSources: {}, breaches: [], mode: 'auto',
     approvals: { met: false, needed: 1, given: 0, missingGroups: [], missingRoles: [] },
     validUntil: null, snapshot: snapshot.hash, inputDigest: null, now, tzdata,

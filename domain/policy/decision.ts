@@ -30,6 +30,8 @@ export type Participant = {
   unknown: FailedLeaf[]
 }
 
+export type Excepted = { id: string; policy: string; until: string; reason: string; author: string; approvedBy: string }
+
 export type NearMiss = { id: string; hash: string; effect: Effect; truth: false | 'unknown'; failed: FailedLeaf[] }
 
 /** Plain data: stored whole in the ledger. Times are epoch milliseconds. */
@@ -50,6 +52,8 @@ export type Decision = {
   overridden: string[]
   /** Policies for this action and resource that did not match, and why; at most ten. */
   nearMisses: NearMiss[]
+  /** Exceptions because of which a policy does not hold for this request, until when, and who agreed. */
+  excepted: Excepted[]
   /** What shadow policies would have said. They never count. */
   shadow: Participant[]
   obligations: Obligations

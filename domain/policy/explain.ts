@@ -1,10 +1,12 @@
 import type { ApprovalState } from './approvals.ts'
 import { collectFailed, type FailedLeaf } from './condition.ts'
-import type { Decision, DecisionCode, NearMiss, Participant } from './decision.ts'
+import type { Decision, DecisionCode, Excepted, NearMiss, Participant } from './decision.ts'
+import { excepts } from './exception.ts'
 import type { PolicyInput } from './input.ts'
 import { actionKeys, parseResource } from './names.ts'
 import type { Evaluated } from './ruling.ts'
 import type { CompiledPolicy } from './snapshot.ts'
+import { and, not } from './truth.ts'
 
 /** How many near misses, and leaves of one, a decision carries. */
 const mostNearMisses = 10
@@ -37,7 +39,17 @@ function leavesAgainst(policy: CompiledPolicy, input: PolicyInput): FailedLeaf[]
   const found: FailedLeaf[] = []
   if (when.evaluate(input) !== true) collectFailed(when, true, input, mostLeaves, found)
   if (unless.evaluate(input) !== false) collectFailed(unless, false, input, mostLeaves, found)
+  for (const one of policy.exceptions) if (excepts(one, input) === 'unknown') collectFailed(one.when, false, input, mostLeaves, found)
+  for (const { id, until, author, approvedBy } of exceptionsOf(policy, input)) found.push({ path: `exception ${id}`, actual: `until ${until}, by ${author} and ${approvedBy}`, expected: 'no exception' })
   return found
+}
+
+/** What keeps a policy, which would hold or might, from holding. */
+export function exceptionsOf({ when, unless, exceptions }: CompiledPolicy, input: PolicyInput): Excepted[] {
+  if (exceptions.length === 0 || and(when.evaluate(input), not(unless.evaluate(input))) === false) return []
+  return exceptions
+    .filter((one) => excepts(one, input) === true)
+    .map(({ document: { id, policy, expiresAt: until, reason, author, approvedBy } }) => ({ id, policy, until, reason, author, approvedBy }))
 }
 
 /** Policies in scope that neither matched nor took part; those that could have allowed this first, then those that would have asked. */

@@ -33,13 +33,18 @@ const documentFields = [
  */
 export function parsePolicy(value: unknown, { zoneExists, compileCel }: ParseOptions): Parsed {
   const { problems, report } = problemList()
-  const size = sizeOf(value)
-  if (size === undefined) report([], 'is not plain data (it nests too deep, or holds what JSON cannot)')
-  else if (size > bounds.documentBytes) report([], `larger than ${bounds.documentBytes} bytes; split it`)
-  if (problems.length > 0) return { problems }
+  const tooLarge = sizeProblem(value)
+  if (tooLarge) return { problems: [{ path: [], message: tooLarge }] }
   const fields = fieldsOf(value, [], documentFields, report)
   const policy = fields && readDocument(fields, { nodes: 0, globs: 0, expressions: 0, zoneExists, compileCel, report })
   return policy && problems.length === 0 ? { policy } : { problems }
+}
+
+/** Why a document is not even looked into. */
+export function sizeProblem(value: unknown): string | undefined {
+  const size = sizeOf(value)
+  if (size === undefined) return 'is not plain data (it nests too deep, or holds what JSON cannot)'
+  return size > bounds.documentBytes ? `larger than ${bounds.documentBytes} bytes; split it` : undefined
 }
 
 /** Bytes of the canonical JSON form, or undefined for what has none. */
@@ -62,7 +67,7 @@ function utf8Length(text: string): number {
 }
 
 /** A key with nothing behind it is a mistake, not an absence: `when:` left empty must not mean always. */
-const isAbsent = (fields: Fields, key: string): boolean => !Object.hasOwn(fields, key) || fields[key] === undefined
+export const isAbsent = (fields: Fields, key: string): boolean => !Object.hasOwn(fields, key) || fields[key] === undefined
 
 /** Where null is the written form of nothing. */
 const isNothing = (fields: Fields, key: string): boolean => isAbsent(fields, key) || fields[key] === null
@@ -98,7 +103,7 @@ function readOptional(fields: Fields, effect: Effect | undefined, budget: Budget
   }
 }
 
-function idOf(value: unknown, report: Report): string | undefined {
+export function idOf(value: unknown, report: Report): string | undefined {
   const id = textOf(value, ['id'], report)
   if (id === undefined || /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(id)) return id
   return void report(['id'], `${shown(id)} is no id; use up to 63 lower-case letters, digits and dashes`)
@@ -121,14 +126,14 @@ function typesOf(fields: Fields, report: Report): RequestType[] {
   return requestTypes.filter((type) => given?.includes(type))
 }
 
-function actionOf(value: unknown, path: Path, budget: Budget): string | undefined {
+export function actionOf(value: unknown, path: Path, budget: Budget): string | undefined {
   const text = textOf(value, path, budget.report)
   if (text === undefined) return undefined
   countGlob(path, budget)
   return canonicalAction(text, true) ?? void budget.report(path, `${shown(text)} is no action; write \`kind:verb\`, with \`*\` for either part`)
 }
 
-function resourceGlobOf(value: unknown, path: Path, budget: Budget): string | undefined {
+export function resourceGlobOf(value: unknown, path: Path, budget: Budget): string | undefined {
   const text = textOf(value, path, budget.report)
   if (text === undefined) return undefined
   countGlob(path, budget)
@@ -138,7 +143,7 @@ function resourceGlobOf(value: unknown, path: Path, budget: Budget): string | un
   return parsed.text
 }
 
-function conditionOf(fields: Fields, key: 'when' | 'unless', otherwise: Condition, budget: Budget): Condition {
+export function conditionOf(fields: Fields, key: 'when' | 'unless', otherwise: Condition, budget: Budget): Condition {
   return isAbsent(fields, key) ? otherwise : (parseCondition(fields[key], [key], 1, budget) ?? otherwise)
 }
 

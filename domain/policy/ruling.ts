@@ -3,10 +3,11 @@ import { approvalState, type ApprovalState } from './approvals.ts'
 import { candidatePlaces } from './candidates.ts'
 import type { DecisionCode } from './decision.ts'
 import type { Effect } from './document.ts'
+import { excepts } from './exception.ts'
 import type { Approval, PolicyInput } from './input.ts'
 import { breaches, mergeObligations, noObligations, type Breach, type Obligations } from './obligations.ts'
 import type { CompiledPolicy, PolicySnapshot } from './snapshot.ts'
-import { and, not, type Truth } from './truth.ts'
+import { and, not, or, type Truth } from './truth.ts'
 
 /** A policy in scope of the request, with what its conditions came to. */
 export type Evaluated = { policy: CompiledPolicy; truth: Truth }
@@ -39,8 +40,13 @@ export function scopeOf(snapshot: Pick<PolicySnapshot, 'policies' | 'index'>, in
 
 export const evaluate = (policy: CompiledPolicy, input: PolicyInput): Evaluated => {
   const valid = input.now >= policy.validFrom && input.now < policy.validTo
-  return { policy, truth: valid && and(policy.when.evaluate(input), not(policy.unless.evaluate(input))) }
+  const truth = valid && and(policy.when.evaluate(input), not(policy.unless.evaluate(input)))
+  return { policy, truth: policy.exceptions.length === 0 ? truth : and(truth, not(exceptedFrom(policy, input))) }
 }
+
+/** Unknown where an exception cannot be answered: then it opens nothing. */
+const exceptedFrom = ({ exceptions }: CompiledPolicy, input: PolicyInput): Truth =>
+  exceptions.reduce<Truth>((truth, one) => or(truth, excepts(one, input)), false)
 
 /** The rule of docs/policy.md on the policies in scope. */
 export const ruleOn = (input: PolicyInput, scope: readonly CompiledPolicy[]): Ruling =>
@@ -107,10 +113,14 @@ function isLive({ at }: Approval, now: number, { approvalTtlMs }: Obligations, p
 /** The next instant after `now` at which any of these policies may answer differently, or `limit` when that comes first. */
 export function nextEdge(policies: readonly CompiledPolicy[], now: number, limit: number): number {
   let first = limit
-  for (const { times, validFrom, validTo } of policies) {
+  for (const { times, validFrom, validTo, exceptions } of policies) {
     for (const test of times) first = test.edge(now, first) ?? first
     if (validFrom > now && validFrom < first) first = validFrom
     if (validTo > now && validTo < first) first = validTo
+    for (const { from, to } of exceptions) {
+      if (from > now && from < first) first = from
+      if (to > now && to < first) first = to
+    }
   }
   return first
 }

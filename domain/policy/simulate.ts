@@ -2,6 +2,7 @@
  * What-if: recorded decisions asked again, each with the facts and the clock it had, under the policies of now and
  * under a candidate. Nothing is guessed: a fact that was not recorded is missing, and reported as that.
  */
+import { canonicalJson } from '../canonical.ts'
 import { buildIndex } from './candidates.ts'
 import { decide } from './decide.ts'
 import type { Node } from './condition.ts'
@@ -160,11 +161,14 @@ const indexed = (policies: readonly CompiledPolicy[]): Indexed => ({
   index: buildIndex(policies.map(({ document, resources }) => ({ actions: document.actions, resources }))),
 })
 
+/** All that decides how a policy answers: its content, and what it is excepted from. */
+const wordsOf = ({ hash, exceptions }: CompiledPolicy): string => [hash, ...exceptions.map(({ document }) => canonicalJson(document)).sort()].join(' ')
+
 /** Policies that are in one of the two and not, or otherwise, in the other. */
 function differenceOf(current: PolicySnapshot, candidate: PolicySnapshot): Record<'dropped' | 'added', ReadonlySet<CompiledPolicy>> {
   const without = ({ policies }: PolicySnapshot, other: PolicySnapshot) => {
-    const known = new Set(other.policies.map(({ hash }) => hash))
-    return new Set(policies.filter(({ hash }) => !known.has(hash)))
+    const known = new Set(other.policies.map(wordsOf))
+    return new Set(policies.filter((policy) => !known.has(wordsOf(policy))))
   }
   return { dropped: without(current, candidate), added: without(candidate, current) }
 }

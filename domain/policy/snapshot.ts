@@ -6,6 +6,7 @@ import { buildIndex, type PolicyIndex } from './candidates.ts'
 import type { Path } from './check.ts'
 import { compileCondition, timeTests, type KnownNodes, type Means, type Node } from './condition.ts'
 import type { PolicyDocument } from './document.ts'
+import { compileException, type CompiledException, type ExceptionDocument } from './exception.ts'
 import { compileGlob, type Glob } from './glob.ts'
 import { parseResource } from './names.ts'
 import { obligationsOf, type Obligations } from './obligations.ts'
@@ -19,6 +20,8 @@ export type CompiledPolicy = {
   readonly when: Node
   readonly unless: Node
   readonly obligations: Obligations
+  /** While one covers a request, the policy does not hold for it. */
+  readonly exceptions: readonly CompiledException[]
   readonly times: readonly Pick<TimeTest, 'edge'>[]
   /** Epoch milliseconds; from inclusive, to exclusive. */
   readonly validFrom: number
@@ -27,7 +30,7 @@ export type CompiledPolicy = {
 
 /** A compiled set of policies. Immutable: a change is a new snapshot with another hash. */
 export type PolicySnapshot = {
-  /** `sha256:…` of the sorted (id, content hash) pairs, disabled policies included. */
+  /** `sha256:…` of the sorted (id, content hash) pairs, disabled policies included, and of the exceptions. */
   readonly hash: string
   readonly size: number
   /** Enforced and shadow policies, priority falling, then id. Decisions explain in this order. */
@@ -41,6 +44,8 @@ export type CompileOptions = Means & {
   sha256: Sha256
   /** Content hashes by id, for documents that were hashed when they were published; a later version may fill in more defaults. */
   hashes?: ReadonlyMap<string, string>
+  /** Those whose policy is not among the documents change nothing. */
+  exceptions?: readonly ExceptionDocument[]
 }
 
 /** A problem of the set as a whole, at the document with that place in the list. */
@@ -65,15 +70,15 @@ export function setProblems(documents: readonly PolicyDocument[]): SetProblem[] 
 export function compileSnapshot(documents: readonly PolicyDocument[], options: CompileOptions): PolicySnapshot {
   const [problem] = setProblems(documents)
   if (problem) throw new Failure('invalid', 'policy_invalid', problem.message)
-  const { sha256, hashes } = options
+  const { sha256, hashes, exceptions = [] } = options
   const hashed = documents.map((document) => ({ document, hash: hashes?.get(document.id) ?? contentHash(document, sha256) }))
-  const shared: Shared = { nodes: new Map(), globs: new Map() }
+  const shared: Shared = { nodes: new Map(), globs: new Map(), exceptions }
   const policies = hashed
     .filter(({ document }) => document.enforcement !== 'disabled')
     .map(({ document, hash }) => compilePolicy(document, hash, options, shared))
     .sort(byPriority)
   const index = buildIndex(policies.map(({ document, resources }) => ({ actions: document.actions, resources })))
-  return Object.freeze({ hash: snapshotHash(hashed, sha256), size: documents.length, policies: Object.freeze(policies), index, sha256 })
+  return Object.freeze({ hash: snapshotHash(hashed, exceptions, sha256), size: documents.length, policies: Object.freeze(policies), index, sha256 })
 }
 
 export const contentHash = (document: PolicyDocument, sha256: Sha256): string => `sha256:${sha256(canonicalJson(document))}`
@@ -83,17 +88,19 @@ const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 const byPriority = ({ document: a }: CompiledPolicy, { document: b }: CompiledPolicy): number =>
   b.priority - a.priority || byText(a.id, b.id)
 
-function snapshotHash(hashed: readonly { document: PolicyDocument; hash: string }[], sha256: Sha256): string {
+function snapshotHash(hashed: readonly { document: PolicyDocument; hash: string }[], exceptions: readonly ExceptionDocument[], sha256: Sha256): string {
   const pairs = hashed.map(({ document, hash }) => [document.id, hash]).sort(([a = ''], [b = '']) => byText(a, b))
-  return `sha256:${sha256(canonicalJson(pairs))}`
+  const covered = exceptions.length === 0 ? pairs : { policies: pairs, exceptions: exceptions.map((one) => canonicalJson(one)).sort(byText) }
+  return `sha256:${sha256(canonicalJson(covered))}`
 }
 
 /** Parts that policies of one set have in common. */
-type Shared = { nodes: KnownNodes; globs: Map<string, Glob> }
+type Shared = { nodes: KnownNodes; globs: Map<string, Glob>; exceptions: readonly ExceptionDocument[] }
 
-function compilePolicy(document: PolicyDocument, hash: string, means: Means, { nodes, globs }: Shared): CompiledPolicy {
+function compilePolicy(document: PolicyDocument, hash: string, means: Means, { nodes, globs, exceptions }: Shared): CompiledPolicy {
   const when = compileCondition(document.when, 'when', means, nodes)
   const unless = compileCondition(document.unless, 'unless', means, nodes)
+  const excepted = exceptions.filter(({ policy }) => policy === document.id).map((one) => compileException(one, means, nodes))
   const { notBefore, notAfter } = document.validity
   return Object.freeze({
     document,
@@ -102,7 +109,8 @@ function compilePolicy(document: PolicyDocument, hash: string, means: Means, { n
     when,
     unless,
     obligations: obligationsOf(document),
-    times: [...timeTests(when), ...timeTests(unless)],
+    exceptions: excepted,
+    times: [...timeTests(when), ...timeTests(unless), ...excepted.flatMap(({ times }) => times)],
     validFrom: notBefore === null ? -Infinity : parseInstant(notBefore)!,
     validTo: notAfter === null ? Infinity : parseInstant(notAfter)!,
   })

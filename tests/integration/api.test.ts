@@ -155,6 +155,10 @@ describe('who may do what', () => {
     'DELETE /api/v1/policy/:id': ['admin'],
     'POST /api/v1/policy/:id/rollback': ['admin'],
     'POST /api/v1/policy/apply': ['admin'],
+    'GET /api/v1/policy/:id/exceptions': everyone,
+    'POST /api/v1/policy/:id/exceptions': ['admin', 'approver'],
+    'POST /api/v1/policy/exceptions/:exceptionId/approve': ['admin', 'approver'],
+    'POST /api/v1/policy/exceptions/:exceptionId/revoke': ['admin', 'approver'],
     'GET /api/v1/policy/audit/logs': ['admin', 'auditor'],
     'GET /api/v1/policy/audit/snapshots': everyone,
     'GET /api/v1/policy/audit/sync': everyone,
@@ -178,7 +182,7 @@ describe('who may do what', () => {
     const before = await requests()
     // An empty body passes no schema but those of answers, whose remediation is not there.
     const sent = { ...(role === 'nobody' ? {} : { key: keys[role] }), ...(method === 'POST' || method === 'PUT' ? { body: {} } : {}) }
-    const { status } = await api.call(method, path.replace(':id', randomUUID()), sent)
+    const { status } = await api.call(method, path.replace(/:\w+/, randomUUID()), sent)
     if (allowed) expect([200, 400, 404, 410]).toContain(status)
     else expect(status).toBe(role === 'nobody' ? 401 : 403)
     expect(await requests()).toBe(before)

@@ -117,7 +117,7 @@ test.each([
 const writers: Record<string, readonly DatabaseRole[]> = {
   ...Object.fromEntries(['planned', 'decision', 'reserved', 'handed_off', 'warrant', 'closed'].map((kind) => [kind, ['decision']])),
   ...Object.fromEntries(['preflight', 'intent', 'attempt', 'fencing', 'settled', 'verified'].map((kind) => [kind, ['execution']])),
-  ...Object.fromEntries(['answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published'].map((kind) => [kind, ['api']])),
+  ...Object.fromEntries(['answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published', 'exception_proposed', 'exception_decided'].map((kind) => [kind, ['api']])),
   step: ['decision', 'execution'],
   demoted: ['api', 'decision'],
   promoted: ['api'],

@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { readStream } from '../../adapters/postgres/ledger.ts'
+import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
+import { stack } from '../helpers/stack.ts'
+import { openDatabase, type TestDatabase } from './postgres/database.ts'
+
+let db: TestDatabase
+let api: TestApi
+let ann: { key: string; id: string }
+let bob: { key: string; id: string }
+
+beforeAll(async () => {
+  db = await openDatabase()
+  api = await startApi({ db: db.api, temporal: stack.temporal.address, directory: null })
+  ann = await keyFor(db.api, ['admin'], 'ann')
+  bob = await keyFor(db.api, ['approver'], 'bob')
+  const common = { apiVersion: 'aegis.dev/policy/v1', actions: ['*'], resources: ['k8s:**'], owner: 'tests' }
+  for (const document of [{ ...common, id: 'all', effect: 'allow' }, { ...common, id: 'closed', effect: 'deny', message: 'closed for the season' }]) {
+    expect((await api.call('POST', '/api/v1/policy', { key: ann.key, body: { document, comment: 'x' } })).status).toBe(201)
+  }
+})
+afterAll(async () => {
+  await api.close()
+  await db.close()
+})
+
+const days = (count: number) => new Date(Date.now() + count * 86_400_000).toISOString()
+const call = (who: { key: string }, method: string, path: string, body?: unknown) => api.call(method, path, { key: who.key, ...(body === undefined ? {} : { body }) })
+const wish = (changes: object = {}) => ({ actions: ['pod:restart'], resources: ['k8s:main/shop/**'], expiresAt: days(2), reason: 'the shop hangs', ...changes })
+const propose = async (changes: object = {}) => (await call(ann, 'POST', '/api/v1/policy/closed/exceptions', wish(changes))).body as { id: string }
+const ask = async (resource = 'k8s:main/shop/pod/a', context = {}) =>
+  (await call(ann, 'POST', '/api/v1/policy/evaluate', { action: 'pod:restart', resource, context })).body as { allowed: boolean; code: string; decision: { excepted: object[]; validUntil: number } }
+
+test('an exception holds once another person agrees, is named in what it opens, and ends when one person says so', async () => {
+  const { id } = await propose()
+  expect(await ask()).toMatchObject({ allowed: false, code: 'explicit_deny' })
+  expect(await call(ann, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'mine' })).toMatchObject({ status: 409, problem: { code: 'own_exception' } })
+  expect((await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })).body).toMatchObject({ state: 'approved', decidedBy: bob.id })
+
+  const opened = await ask()
+  expect(opened).toMatchObject({ allowed: true, decision: { excepted: [{ id, policy: 'closed', author: 'ann', approvedBy: 'bob', reason: 'the shop hangs' }] } })
+  expect(opened.decision.validUntil).toBeLessThanOrEqual(Date.now() + 2 * 86_400_000)
+  expect(await ask('k8s:main/bank/pod/a')).toMatchObject({ allowed: false, decision: { excepted: [] } })
+
+  expect((await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })).body).toMatchObject({ state: 'revoked' })
+  expect(await ask()).toMatchObject({ allowed: false })
+  expect(await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'again' })).toMatchObject({ status: 409, problem: { code: 'exception_settled' } })
+  expect((await readStream(db.api, 'policies')).map(({ kind }) => kind).slice(-5)).toEqual(['exception_proposed', 'policies_published', 'exception_decided', 'exception_decided', 'policies_published'])
+})
+
+test('an exception whose condition cannot be answered opens nothing', async () => {
+  const { id } = await propose({ when: { attr: 'context.severity', op: 'gte', value: 'high' } })
+  await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })
+  expect(await ask()).toMatchObject({ allowed: false, code: 'deny_indeterminate' })
+  expect(await ask(undefined, { severity: 'low' })).toMatchObject({ allowed: false, code: 'explicit_deny' })
+  expect(await ask(undefined, { severity: 'high' })).toMatchObject({ allowed: true })
+  await call(ann, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })
+})
+
+test('what is signed covers exceptions: one that was put in by hand is not taken', async () => {
+  const { id } = await propose()
+  await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })
+  await db.owner.raw(`alter table control.policy_snapshots disable trigger user`)
+  await db.owner.raw(`update control.policy_snapshots set exceptions = replace(exceptions, 'k8s:main/shop/**', 'k8s:**') where seq = (select max(seq) from control.policy_snapshots)`)
+  await expect(call(ann, 'POST', '/api/v1/policy', { document: { apiVersion: 'aegis.dev/policy/v1', id: 'more', effect: 'deny', actions: ['*'], resources: ['**'] }, comment: 'x' })).resolves.toMatchObject({ status: 403, problem: { code: 'policies_unproven' } })
+  await db.owner.raw(`update control.policy_snapshots set exceptions = replace(exceptions, 'k8s:**', 'k8s:main/shop/**') where seq = (select max(seq) from control.policy_snapshots)`)
+  await call(ann, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })
+})
+
+test.each([
+  ['from an allow', 'all', {}, 'exception_misplaced', 'id'],
+  ['for longer than a month', 'closed', { expiresAt: days(31) }, 'exception_invalid', 'expiresAt'],
+  ['that is over already', 'closed', { expiresAt: days(-1) }, 'exception_invalid', 'expiresAt'],
+  ['for what is no resource', 'closed', { resources: ['shop'] }, 'exception_invalid', 'resources[0]'],
+  ['under a condition that is none', 'closed', { when: { attr: 'x', op: 'exists' } }, 'exception_invalid', 'when.attr'],
+])('an exception %s is refused with the place', async (_what, policy, changes, code, field) => {
+  expect((await call(ann, 'POST', `/api/v1/policy/${policy}/exceptions`, wish(changes))).problem).toMatchObject({ code, errors: [expect.objectContaining({ field })] })
+})
+
+test('an exception from a policy that is not there is refused', async () => {
+  expect((await call(ann, 'POST', '/api/v1/policy/nothing/exceptions', wish())).status).toBe(404)
+})
