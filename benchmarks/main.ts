@@ -54,7 +54,7 @@ async function main(wanted: string | undefined): Promise<number> {
 /** One benchmark that cannot be finished does not keep the others from being run. */
 async function oneOf(name: string, opened: () => Promise<Ground>, earlier: readonly BenchReport[]): Promise<BenchReport | undefined> {
   const measure = onGround[name]
-  if (!measure) return policy.run()
+  if (!measure) return policy.run(say)
   const ground = await opened()
   const loadBefore = loadavg()[0] ?? 0
   try {
@@ -76,7 +76,8 @@ function measured(name: string, loadBefore: number, { rows, bars }: BenchFigures
 function publish(report: BenchReport): void {
   const folder = join(defaultDirectory, 'bench')
   mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, `${report.name}.json`), `${JSON.stringify(report, null, 2)}\n`)
+  const { table: _, ...kept } = report
+  writeFileSync(join(folder, `${report.name}.json`), `${JSON.stringify(kept, null, 2)}\n`)
   console.log(`\n${tableOf(report)}`)
 }
 

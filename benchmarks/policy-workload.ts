@@ -1,3 +1,7 @@
+/**
+ * A made-up estate: 24 actions, 4 clusters, 50 namespaces, 40 applications, policies with roles,
+ * severities and time windows in four zones. The same seed gives the same estate everywhere.
+ */
 import { createHash } from 'node:crypto'
 import { wallClock, zoneExists } from '../adapters/policies/zones.ts'
 import { days } from '../domain/policy/document.ts'
@@ -5,28 +9,7 @@ import type { PolicyInput } from '../domain/policy/input.ts'
 import { parsePolicy } from '../domain/policy/parse.ts'
 import { compileSnapshot, type PolicySnapshot } from '../domain/policy/snapshot.ts'
 import { severities } from '../domain/remediation.ts'
-
-/**
- * A made-up estate: 24 actions, 4 clusters, 50 namespaces, 40 applications, policies with roles,
- * severities and time windows in four zones. The same seed gives the same estate everywhere.
- */
-function mulberry32(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
-}
-
-type Draw = { chance: () => number; below: (limit: number) => number; pick: <T>(from: readonly T[]) => T }
-
-function draws(seed: number): Draw {
-  const chance = mulberry32(seed)
-  const below = (limit: number): number => Math.floor(chance() * limit)
-  return { chance, below, pick: (from) => from[below(from.length)]! }
-}
+import { draws, type Draw } from './draws.ts'
 
 const kinds = ['pod', 'deployment', 'statefulset', 'node', 'pvc', 'user', 'policy', 'alert']
 const verbs = ['restart', 'scale', 'delete']

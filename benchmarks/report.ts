@@ -12,6 +12,8 @@ export type BenchReport = {
   date: string
   rows: BenchRow[]
   bars: BenchBar[]
+  /** Lines for people, where one for each row would be too many; not kept. */
+  table?: string[]
 }
 
 /** Processor, memory and Node version: without them a number says little. */
