@@ -17,15 +17,23 @@ function canonicalNumber(value: number): string {
   return JSON.stringify(value)
 }
 
+/** Printable ASCII without quote and backslash is itself in JSON: nearly every name and value there is. */
+const plain = /^[ !#-[\]-~]*$/
+
 function canonicalString(value: string): string {
+  if (plain.test(value)) return `"${value}"`
   if (!value.isWellFormed()) throw new TypeError('a string with a lone surrogate has no canonical JSON form')
   return JSON.stringify(value)
 }
 
+/** One text grown in place: this runs for every decision. */
 function canonicalObject(value: Record<string, unknown>): string {
-  const members = Object.keys(value)
-    .filter((key) => value[key] !== undefined)
-    .sort() // by UTF-16 code units, as RFC 8785 asks
-    .map((key) => `${canonicalString(key)}:${canonicalJson(value[key])}`)
-  return `{${members.join(',')}}`
+  let text = ''
+  // Sorted by UTF-16 code units, as RFC 8785 asks.
+  for (const key of Object.keys(value).sort()) {
+    const member = value[key]
+    if (member === undefined) continue
+    text += `${text === '' ? '' : ','}${canonicalString(key)}:${canonicalJson(member)}`
+  }
+  return `{${text}}`
 }
