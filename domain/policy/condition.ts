@@ -16,12 +16,27 @@ export type Node = Common &
     | { readonly form: 'time'; readonly wanted: string; readonly test: TimeTest }
   )
 
-export function compileCondition(condition: Condition, path: string, wallClock: WallClock): Node {
-  if ('all' in condition) return group('all', path, condition.all, wallClock)
-  if ('any' in condition) return group('any', path, condition.any, wallClock)
+/** What has been compiled for a set of policies, by place and text. */
+export type KnownNodes = Map<string, Node>
+
+/**
+ * Conditions that say the same at the same place are one node: a large set says a few hundred things thousands of times,
+ * and what is shared stays in the processor's cache.
+ */
+export function compileCondition(condition: Condition, path: string, wallClock: WallClock, known: KnownNodes = new Map()): Node {
+  const key = `${path} ${JSON.stringify(condition)}`
+  const node = known.get(key) ?? freshNode(condition, path, wallClock, known)
+  known.set(key, node)
+  return node
+}
+
+function freshNode(condition: Condition, path: string, wallClock: WallClock, known: KnownNodes): Node {
+  const part = (inner: Condition, step: string): Node => compileCondition(inner, `${path}.${step}`, wallClock, known)
+  if ('all' in condition) return group('all', path, condition.all.map((each, at) => part(each, `all[${at}]`)))
+  if ('any' in condition) return group('any', path, condition.any.map((each, at) => part(each, `any[${at}]`)))
   if ('not' in condition) {
-    const part = compileCondition(condition.not, `${path}.not`, wallClock)
-    return { form: 'not', path, part, evaluate: (input) => not(part.evaluate(input)) }
+    const inner = part(condition.not, 'not')
+    return { form: 'not', path, part: inner, evaluate: (input) => not(inner.evaluate(input)) }
   }
   if ('time' in condition) {
     const test = compileTime(condition, wallClock)
@@ -34,8 +49,7 @@ export function compileCondition(condition: Condition, path: string, wallClock: 
 }
 
 /** Empty `all` is true and empty `any` is false; each stops at the part that settles it. */
-function group(form: 'all' | 'any', path: string, conditions: readonly Condition[], wallClock: WallClock): Node {
-  const parts = conditions.map((part, at) => compileCondition(part, `${path}.${form}[${at}]`, wallClock))
+function group(form: 'all' | 'any', path: string, parts: readonly Node[]): Node {
   const [start, join, settled] = form === 'all' ? [true, and, false] as const : [false, or, true] as const
   const evaluate = (input: PolicyInput): Truth => {
     let truth: Truth = start

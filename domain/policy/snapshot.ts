@@ -4,7 +4,7 @@ import { Failure } from '../failure.ts'
 import { parseInstant } from './calendar.ts'
 import { buildIndex, type PolicyIndex } from './candidates.ts'
 import type { Path } from './check.ts'
-import { compileCondition, timeTests, type Node } from './condition.ts'
+import { compileCondition, timeTests, type KnownNodes, type Node } from './condition.ts'
 import type { PolicyDocument } from './document.ts'
 import { compileGlob, type Glob } from './glob.ts'
 import { parseResource } from './names.ts'
@@ -62,9 +62,10 @@ export function compileSnapshot(documents: readonly PolicyDocument[], options: C
   if (problem) throw new Failure('invalid', 'policy_invalid', problem.message)
   const { sha256, wallClock } = options
   const hashed = documents.map((document) => ({ document, hash: `sha256:${sha256(canonicalJson(document))}` }))
+  const shared: Shared = { nodes: new Map(), globs: new Map() }
   const policies = hashed
     .filter(({ document }) => document.enforcement !== 'disabled')
-    .map(({ document, hash }) => compilePolicy(document, hash, wallClock))
+    .map(({ document, hash }) => compilePolicy(document, hash, wallClock, shared))
     .sort(byPriority)
   const index = buildIndex(policies.map(({ document, resources }) => ({ actions: document.actions, resources })))
   return Object.freeze({ hash: snapshotHash(hashed, sha256), size: documents.length, policies: Object.freeze(policies), index, sha256 })
@@ -80,14 +81,17 @@ function snapshotHash(hashed: readonly { document: PolicyDocument; hash: string 
   return `sha256:${sha256(canonicalJson(pairs))}`
 }
 
-function compilePolicy(document: PolicyDocument, hash: string, wallClock: WallClock): CompiledPolicy {
-  const when = compileCondition(document.when, 'when', wallClock)
-  const unless = compileCondition(document.unless, 'unless', wallClock)
+/** Parts that policies of one set have in common. */
+type Shared = { nodes: KnownNodes; globs: Map<string, Glob> }
+
+function compilePolicy(document: PolicyDocument, hash: string, wallClock: WallClock, { nodes, globs }: Shared): CompiledPolicy {
+  const when = compileCondition(document.when, 'when', wallClock, nodes)
+  const unless = compileCondition(document.unless, 'unless', wallClock, nodes)
   const { notBefore, notAfter } = document.validity
   return Object.freeze({
     document,
     hash,
-    resources: document.resources.map((text) => compileGlob(text, parseResource(text, true)!.segments)),
+    resources: document.resources.map((text) => sharedGlob(text, globs)),
     when,
     unless,
     obligations: obligationsOf(document),
@@ -95,4 +99,10 @@ function compilePolicy(document: PolicyDocument, hash: string, wallClock: WallCl
     validFrom: notBefore === null ? -Infinity : parseInstant(notBefore)!,
     validTo: notAfter === null ? Infinity : parseInstant(notAfter)!,
   })
+}
+
+function sharedGlob(text: string, globs: Shared['globs']): Glob {
+  const glob = globs.get(text) ?? compileGlob(text, parseResource(text, true)!.segments)
+  globs.set(text, glob)
+  return glob
 }
