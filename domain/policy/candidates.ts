@@ -39,6 +39,7 @@ export function candidatePlaces(index: PolicyIndex, action: string, segments: re
     const root = index.get(key)
     if (root) collect(root, segments, 0, found)
   }
+  if (found.length < 2) return found
   found.sort((a, b) => a - b)
   return found.filter((place, at) => place !== found[at - 1])
 }

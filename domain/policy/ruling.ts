@@ -29,9 +29,12 @@ export type Ruling = {
 
 /** Enforced and shadow policies for this type, action and resource, in the order of explanations. */
 export function scopeOf(snapshot: Pick<PolicySnapshot, 'policies' | 'index'>, input: PolicyInput, segments: readonly string[]): CompiledPolicy[] {
-  return candidatePlaces(snapshot.index, input.action, segments)
-    .map((place) => snapshot.policies[place]!)
-    .filter(({ document, resources }) => document.type.includes(input.type) && resources.some((glob) => glob.matches(segments)))
+  const scope: CompiledPolicy[] = []
+  for (const place of candidatePlaces(snapshot.index, input.action, segments)) {
+    const policy = snapshot.policies[place]!
+    if (policy.document.type.includes(input.type) && policy.resources.some((glob) => glob.matches(segments))) scope.push(policy)
+  }
+  return scope
 }
 
 export const evaluate = (policy: CompiledPolicy, input: PolicyInput): Evaluated => {
@@ -40,8 +43,10 @@ export const evaluate = (policy: CompiledPolicy, input: PolicyInput): Evaluated 
 }
 
 /** The rule of docs/policy.md on the policies in scope. */
-export function ruleOn(input: PolicyInput, scope: readonly CompiledPolicy[]): Ruling {
-  const all = scope.map((policy) => evaluate(policy, input))
+export const ruleOn = (input: PolicyInput, scope: readonly CompiledPolicy[]): Ruling =>
+  ruleOnEvaluated(input, scope.map((policy) => evaluate(policy, input)))
+
+export function ruleOnEvaluated(input: PolicyInput, all: Evaluated[]): Ruling {
   const counted = all.filter(({ policy }) => policy.document.enforcement === 'enforce')
   const classes = classify(counted)
   const { effect: ruled, code: ruledCode, determining } = rule(classes)

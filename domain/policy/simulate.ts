@@ -8,7 +8,7 @@ import type { Node } from './condition.ts'
 import type { Facts, PolicyInput } from './input.ts'
 import { proceeds, proceedUnder, type Proceed } from './mode.ts'
 import { readRequest } from './request.ts'
-import { evaluate, ruleOn, scopeOf } from './ruling.ts'
+import { evaluate, ruleOnEvaluated, scopeOf, type Evaluated } from './ruling.ts'
 import { severityRank } from './scales.ts'
 import type { CompiledPolicy, PolicySnapshot } from './snapshot.ts'
 
@@ -63,7 +63,9 @@ const mostMissing = 100
 
 /** Decisions are added one by one, so that a history of any length fits in memory; only what changes is kept. */
 export function simulation(current: PolicySnapshot, candidate: PolicySnapshot): Simulation {
-  const changed = changedPolicies(current, candidate)
+  const { dropped, added } = differenceOf(current, candidate)
+  const changed = indexed([...dropped, ...added])
+  const either = indexed([...current.policies, ...added])
   const coverage = coverageOf(candidate)
   const transitions = new Map<string, Kept>()
   const missing = new Map<string, { count: number; firstDecisionId: string }>()
@@ -77,13 +79,16 @@ export function simulation(current: PolicySnapshot, candidate: PolicySnapshot): 
     const { input, segments } = read
     seen.from = Math.min(seen.from, input.now)
     seen.to = Math.max(seen.to, input.now)
-    coverage.add(input, segments)
     // Who is decided by the same policies is answered the same.
     const concerned = scopeOf(changed, input, segments)
-    if (concerned.length === 0) return
+    if (concerned.length === 0) return coverage.ask(input, segments)
     noteMissing(concerned, recorded, input)
-    const from = answer(current, input, segments)
-    const to = answer(candidate, input, segments)
+    // What the two have in common is evaluated once for both.
+    const evaluated = scopeOf(either, input, segments).map((policy) => evaluate(policy, input))
+    const candidates = evaluated.filter(({ policy }) => !dropped.has(policy))
+    coverage.note(candidates)
+    const from = answer(input, evaluated.filter(({ policy }) => !added.has(policy)))
+    const to = answer(input, candidates)
     if (from !== to) noteTransition(from, to, { ...recorded, input })
   }
 
@@ -146,8 +151,7 @@ export function simulation(current: PolicySnapshot, candidate: PolicySnapshot): 
 type Kept = { from: Proceed; to: Proceed; count: number; first: RecordedDecision; worst: RecordedDecision }
 
 /** As far as the policies alone let it go: the mode of that day is not a policy's business. */
-const answer = (snapshot: PolicySnapshot, input: PolicyInput, segments: readonly string[]): Proceed =>
-  proceedUnder(ruleOn(input, scopeOf(snapshot, input, segments)), 'auto')
+const answer = (input: PolicyInput, evaluated: Evaluated[]): Proceed => proceedUnder(ruleOnEvaluated(input, evaluated), 'auto')
 
 type Indexed = Pick<PolicySnapshot, 'policies' | 'index'>
 
@@ -157,21 +161,29 @@ const indexed = (policies: readonly CompiledPolicy[]): Indexed => ({
 })
 
 /** Policies that are in one of the two and not, or otherwise, in the other. */
-function changedPolicies(current: PolicySnapshot, candidate: PolicySnapshot): Indexed {
-  const [before, after] = [current, candidate].map(({ policies }) => new Set(policies.map(({ hash }) => hash))) as [Set<string>, Set<string>]
-  return indexed([...current.policies.filter(({ hash }) => !after.has(hash)), ...candidate.policies.filter(({ hash }) => !before.has(hash))])
+function differenceOf(current: PolicySnapshot, candidate: PolicySnapshot): Record<'dropped' | 'added', ReadonlySet<CompiledPolicy>> {
+  const without = ({ policies }: PolicySnapshot, other: PolicySnapshot) => {
+    const known = new Set(other.policies.map(({ hash }) => hash))
+    return new Set(policies.filter(({ hash }) => !known.has(hash)))
+  }
+  return { dropped: without(current, candidate), added: without(candidate, current) }
 }
 
 /** Which policies have matched. Those that have are not asked again, so that a long history costs little. */
 function coverageOf({ policies }: PolicySnapshot) {
   const left = new Set(policies.map(({ hash }) => hash))
   let open = indexed(policies)
+  function note(evaluated: readonly Evaluated[]): void {
+    for (const { policy, truth } of evaluated) if (truth === true) left.delete(policy.hash)
+    if (left.size * 2 < open.policies.length) open = indexed(open.policies.filter(({ hash }) => left.has(hash)))
+  }
   return {
-    add(input: PolicyInput, segments: readonly string[]): void {
+    /** What was evaluated anyway. */
+    note,
+    ask(input: PolicyInput, segments: readonly string[]): void {
       if (left.size === 0) return
-      const matched = scopeOf(open, input, segments).filter((policy) => left.has(policy.hash) && evaluate(policy, input).truth === true)
-      for (const { hash } of matched) left.delete(hash)
-      if (left.size * 2 < open.policies.length) open = indexed(open.policies.filter(({ hash }) => left.has(hash)))
+      const asked = scopeOf(open, input, segments).filter(({ hash }) => left.has(hash))
+      note(asked.map((policy) => evaluate(policy, input)))
     },
     left: () => policies.filter(({ hash }) => left.has(hash)).map(({ document }) => document.id).sort(),
   }
