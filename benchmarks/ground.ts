@@ -12,7 +12,7 @@ import { settings } from './settings.ts'
 import { createTargets, type Targets } from './targets.ts'
 
 /** What a benchmark finds; name, machine and date are the same for all. */
-export type BenchFigures = Pick<BenchReport, 'rows' | 'bars'>
+export type BenchFigures = Pick<BenchReport, 'rows' | 'bars' | 'table'>
 
 export type Ground = {
   /** Marks the stack's processes. */

@@ -10,8 +10,10 @@ import * as latency from './latency.ts'
 import * as load from './load.ts'
 import * as memory from './memory.ts'
 import * as policy from './policy.ts'
+import * as policyEndpoint from './policy-endpoint.ts'
 import * as prototype from './prototype.ts'
-import { tableOf } from './print.ts'
+import { rowLines, tableOf } from './print.ts'
+import * as replay from './replay.ts'
 import { describeMachine, type BenchReport } from './report.ts'
 import * as resume from './resume.ts'
 import * as throughput from './throughput.ts'
@@ -27,7 +29,13 @@ const onGround: Record<string, (ground: Ground, earlier: readonly BenchReport[])
   baseline: baseline.run,
   memory: memory.run,
 }
-const names = ['policy', ...Object.keys(onGround)]
+/** These bring what they run on with them, and take it away before the ground is opened. */
+const alone: Record<string, (say: (line: string) => void) => Promise<BenchFigures>> = {
+  policy: policy.run,
+  replay: replay.run,
+  'policy-endpoint': policyEndpoint.run,
+}
+const names = [...Object.keys(alone), ...Object.keys(onGround)]
 
 async function main(wanted: string | undefined): Promise<number> {
   if (wanted !== undefined && !names.includes(wanted)) {
@@ -54,11 +62,10 @@ async function main(wanted: string | undefined): Promise<number> {
 /** One benchmark that cannot be finished does not keep the others from being run. */
 async function oneOf(name: string, opened: () => Promise<Ground>, earlier: readonly BenchReport[]): Promise<BenchReport | undefined> {
   const measure = onGround[name]
-  if (!measure) return policy.run(say)
-  const ground = await opened()
+  const ground = measure && (await opened())
   const loadBefore = loadavg()[0] ?? 0
   try {
-    return measured(name, loadBefore, await measure(ground, earlier))
+    return measured(name, loadBefore, measure && ground ? await measure(ground, earlier) : await alone[name]!(say))
   } catch (failure) {
     console.error(`\n${name} could not be finished: ${failure instanceof Error ? failure.message : String(failure)}\n`)
     return undefined
@@ -68,9 +75,11 @@ async function oneOf(name: string, opened: () => Promise<Ground>, earlier: reado
 const say = (line: string) => console.log(`  ${line}`)
 
 /** How busy the machine was says how far to trust the figures. */
-function measured(name: string, loadBefore: number, { rows, bars }: BenchFigures): BenchReport {
+function measured(name: string, loadBefore: number, { rows, bars, table }: BenchFigures): BenchReport {
   const busy = (metric: string, value: number) => ({ case: 'load average of the machine', metric, value: Math.round(value * 10) / 10, unit: '' })
-  return { name, machine: describeMachine(), date: new Date().toISOString(), rows: [...rows, busy('before', loadBefore), busy('after', loadavg()[0] ?? 0)], bars }
+  const load = [busy('before', loadBefore), busy('after', loadavg()[0] ?? 0)]
+  const shown = table && { table: [...table, ...rowLines(load)] }
+  return { name, machine: describeMachine(), date: new Date().toISOString(), rows: [...rows, ...load], bars, ...shown }
 }
 
 function publish(report: BenchReport): void {

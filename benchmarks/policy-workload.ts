@@ -44,7 +44,9 @@ function window({ chance, below }: Draw) {
   return { days: chosen, from: clock(from), to: clock(chance() < 0.2 ? 0 : from + 60) }
 }
 
-function document(place: number, draw: Draw): unknown {
+export type EstateDocument = ReturnType<typeof document>
+
+function document(place: number, draw: Draw) {
   const effect = draw.chance() < 0.25 ? 'deny' : draw.chance() < 0.15 ? 'require_approval' : 'allow'
   return {
     apiVersion: 'aegis.dev/policy/v1',
@@ -66,31 +68,42 @@ function document(place: number, draw: Draw): unknown {
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-export function estate(policies: number): PolicySnapshot {
+export function estateDocuments(policies: number): EstateDocument[] {
   const draw = draws(42)
-  const documents = Array.from({ length: policies }, (_, place) => {
-    const { policy, problems } = parsePolicy(document(place, draw), { zoneExists })
+  return Array.from({ length: policies }, (_, place) => document(place, draw))
+}
+
+export function compiled(documents: readonly unknown[]): PolicySnapshot {
+  const read = documents.map((each) => {
+    const { policy, problems } = parsePolicy(each, { zoneExists })
     if (!policy) throw new Error(JSON.stringify(problems))
     return policy
   })
-  return compileSnapshot(documents, { sha256, wallClock })
+  return compileSnapshot(read, { sha256, wallClock })
 }
 
-/** One in twenty lacks its severity; `now` is anywhere in one year. */
-export function requests(count: number): PolicyInput[] {
+export const estate = (policies: number): PolicySnapshot => compiled(estateDocuments(policies))
+
+const newYear = Date.UTC(2026, 0, 1)
+
+/** One in twenty lacks its severity; `now` is anywhere in one year. Drawn one by one: any number of them takes no memory. */
+export function* drawnRequests(count: number): Generator<PolicyInput> {
   const draw = draws(7)
-  const newYear = Date.UTC(2026, 0, 1)
-  return Array.from({ length: count }, () => ({
-    principal: { id: 'watcher', kind: 'service', owner: 'platform', roles: [draw.pick(roles)] },
-    action: `${draw.pick(kinds)}:${draw.pick(verbs)}`,
-    resource: `k8s:c${draw.below(4)}/ns${draw.below(50)}/${draw.pick(objectKinds)}/app-${draw.below(40)}`,
-    type: 'self_healing',
-    context: { door: 'watcher', fault: 'none', ...(draw.chance() < 0.05 ? {} : { severity: draw.pick(severities) }) },
-    request: { replicas: draw.below(20), deltaReplicas: 2, percentOfReady: 0, undo: 'planned' },
-    target: { desired: 3, ready: 2, failing: 1 },
-    history: { sinceLastActionMs: null },
-    approvals: [],
-    now: newYear + draw.below(365 * 1440) * 60_000,
-    tzdata: process.versions['tz'] ?? '',
-  }))
+  for (let drawn = 0; drawn < count; drawn++) yield request(draw)
 }
+
+export const requests = (count: number): PolicyInput[] => [...drawnRequests(count)]
+
+const request = (draw: Draw): PolicyInput => ({
+  principal: { id: 'watcher', kind: 'service', owner: 'platform', roles: [draw.pick(roles)] },
+  action: `${draw.pick(kinds)}:${draw.pick(verbs)}`,
+  resource: `k8s:c${draw.below(4)}/ns${draw.below(50)}/${draw.pick(objectKinds)}/app-${draw.below(40)}`,
+  type: 'self_healing',
+  context: { door: 'watcher', fault: 'none', ...(draw.chance() < 0.05 ? {} : { severity: draw.pick(severities) }) },
+  request: { replicas: draw.below(20), deltaReplicas: 2, percentOfReady: 0, undo: 'planned' },
+  target: { desired: 3, ready: 2, failing: 1 },
+  history: { sinceLastActionMs: null },
+  approvals: [],
+  now: newYear + draw.below(365 * 1440) * 60_000,
+  tzdata: process.versions['tz'] ?? '',
+})

@@ -8,12 +8,13 @@ import { inputOf } from './engines/aegis.ts'
 import { aegis, catalogue } from './engines/catalogue.ts'
 import { expectedOutcomes, runEngine, type Size } from './engines/run.ts'
 import { requests, sizes } from './engines/workload.ts'
+import type { BenchFigures } from './ground.ts'
 import { estateRows, measureEstate } from './policy-estate.ts'
 import { rowLines } from './print.ts'
 import { cellRows, sideBySide, type Cell } from './policy-table.ts'
-import { atLeast, atMost, describeMachine, quantile, type BenchBar, type BenchReport, type BenchRow } from './report.ts'
+import { atLeast, atMost, quantile, type BenchBar, type BenchRow } from './report.ts'
 
-export async function run(say: (line: string) => void): Promise<BenchReport> {
+export async function run(say: (line: string) => void): Promise<BenchFigures> {
   const begun = performance.now()
   const cells: Cell[] = []
   for (const size of sizes) cells.push(...(await measureSize(size, say)))
@@ -24,9 +25,6 @@ export async function run(say: (line: string) => void): Promise<BenchReport> {
     { case: 'this benchmark', metric: 'took', value: Math.round((performance.now() - begun) / 1000), unit: 's' },
   ]
   return {
-    name: 'policy',
-    machine: describeMachine(),
-    date: new Date().toISOString(),
     rows: [...cells.flatMap((cell) => cellRows(cell, aegisAt(cells, cell.size))), ...others],
     table: [...sideBySide(cells), '', ...rowLines(others)],
     bars: [

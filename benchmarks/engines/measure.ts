@@ -8,12 +8,19 @@ export type Figures = { perSecond: number; p50: number; p99: number; asked: numb
 /** A pass ends with its requests, or with its time once it has asked a few, or with its patience. */
 const [boxMs, fewest, patienceMs] = [1_500, 26, 12_000]
 
-/** Two passes; the one with the better throughput counts. Throws when an answer is not the one expected. */
+/**
+ * At least two passes, and as many as the time of two holds: a fast engine is not judged while it is still being compiled.
+ * The one with the best throughput counts. Throws when an answer is not the one expected.
+ */
 export async function measure(loaded: Loaded, requests: readonly Request[], expected: readonly Outcome[]): Promise<Omit<Figures, 'loadMs'>> {
   const prepared = requests.map((request) => loaded.prepare(request))
-  const first = await onePass(loaded, prepared, expected)
-  const second = await onePass(loaded, prepared, expected)
-  return first.perSecond > second.perSecond ? first : second
+  const start = performance.now()
+  let best = await onePass(loaded, prepared, expected)
+  do {
+    const next = await onePass(loaded, prepared, expected)
+    if (next.perSecond > best.perSecond) best = next
+  } while (performance.now() - start < 2 * boxMs)
+  return best
 }
 
 async function onePass({ decide }: Loaded, prepared: readonly unknown[], expected: readonly Outcome[]): Promise<Omit<Figures, 'loadMs'>> {

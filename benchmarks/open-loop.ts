@@ -1,0 +1,57 @@
+import { Agent, request as send } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { quantile } from './report.ts'
+
+export type Post = { url: string; key: string; bodies: readonly string[] }
+
+/** Milliseconds from the time at which a request was due, not from when it got away: who falls behind cannot hide it. */
+export type Step = { rate: number; sent: number; failed: number; p50: number; p99: number; perSecond: number }
+
+/** More than this many unanswered: the server has fallen behind for good. */
+const mostInFlight = 5_000
+const answerLimitMs = 10_000
+const tickMs = 1
+
+/** Sends `rate` requests a second for so many seconds whatever comes back, over connections that stay open. */
+export async function openLoop({ url, key, bodies }: Post, rate: number, seconds: number): Promise<Step> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 128 })
+  const latencies: number[] = []
+  let [sent, inFlight] = [0, 0]
+  const fire = (dueAt: number) => {
+    inFlight += 1
+    const over = (ok: boolean) => {
+      inFlight -= 1
+      if (ok) latencies.push(performance.now() - dueAt)
+    }
+    post(agent, url, key, bodies[sent++ % bodies.length]!, over)
+  }
+  const start = performance.now()
+  const total = rate * seconds
+  while (sent < total && inFlight < mostInFlight) {
+    const due = Math.min(total, Math.ceil(((performance.now() - start) / 1000) * rate))
+    while (sent < due && inFlight < mostInFlight) fire(start + (sent / rate) * 1000)
+    await sleep(tickMs)
+  }
+  const answerBy = performance.now() + answerLimitMs
+  while (inFlight > 0 && performance.now() < answerBy) await sleep(tickMs)
+  const took = (performance.now() - start) / 1000
+  agent.destroy()
+  latencies.sort((a, b) => a - b)
+  // What was not sent or not answered in time counts as failed.
+  return { rate, sent, failed: total - latencies.length, p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99), perSecond: latencies.length / took }
+}
+
+function post(agent: Agent, url: string, key: string, body: string, over: (ok: boolean) => void): void {
+  let open = true
+  const once = (ok: boolean) => {
+    if (open) over(ok)
+    open = false
+  }
+  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+  const request = send(url, { method: 'POST', agent, headers }, (response) => {
+    response.resume() // read whole, or the connection is not free again
+    response.once('end', () => once(response.statusCode === 200))
+  })
+  request.once('error', () => once(false))
+  request.end(body)
+}
