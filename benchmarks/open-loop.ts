@@ -4,8 +4,11 @@ import { quantile } from './report.ts'
 
 export type Post = { url: string; key: string; bodies: readonly string[] }
 
-/** Milliseconds from the time at which a request was due, not from when it got away: who falls behind cannot hide it. */
-export type Step = { rate: number; sent: number; failed: number; p50: number; p99: number; perSecond: number }
+/**
+ * Milliseconds from the time at which a request was due, not from when it got away: who falls behind cannot hide it.
+ * `causes`: status or error code of what failed, by how often.
+ */
+export type Step = { rate: number; sent: number; failed: number; p50: number; p99: number; perSecond: number; causes: Record<string, number> }
 
 /** More than this many unanswered: the server has fallen behind for good. */
 const mostInFlight = 5_000
@@ -16,12 +19,14 @@ const tickMs = 1
 export async function openLoop({ url, key, bodies }: Post, rate: number, seconds: number): Promise<Step> {
   const agent = new Agent({ keepAlive: true, maxSockets: 128 })
   const latencies: number[] = []
+  const causes: Record<string, number> = {}
   let [sent, inFlight] = [0, 0]
   const fire = (dueAt: number) => {
     inFlight += 1
-    const over = (ok: boolean) => {
+    const over = (cause: string) => {
       inFlight -= 1
-      if (ok) latencies.push(performance.now() - dueAt)
+      if (cause === '200') latencies.push(performance.now() - dueAt)
+      else causes[cause] = (causes[cause] ?? 0) + 1
     }
     post(agent, url, key, bodies[sent++ % bodies.length]!, over)
   }
@@ -38,20 +43,20 @@ export async function openLoop({ url, key, bodies }: Post, rate: number, seconds
   agent.destroy()
   latencies.sort((a, b) => a - b)
   // What was not sent or not answered in time counts as failed.
-  return { rate, sent, failed: total - latencies.length, p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99), perSecond: latencies.length / took }
+  return { rate, sent, failed: total - latencies.length, p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99), perSecond: latencies.length / took, causes }
 }
 
-function post(agent: Agent, url: string, key: string, body: string, over: (ok: boolean) => void): void {
+function post(agent: Agent, url: string, key: string, body: string, over: (cause: string) => void): void {
   let open = true
-  const once = (ok: boolean) => {
-    if (open) over(ok)
+  const once = (cause: string) => {
+    if (open) over(cause)
     open = false
   }
   const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
   const request = send(url, { method: 'POST', agent, headers }, (response) => {
     response.resume() // read whole, or the connection is not free again
-    response.once('end', () => once(response.statusCode === 200))
+    response.once('end', () => once(`${response.statusCode}`))
   })
-  request.once('error', () => once(false))
+  request.once('error', (error: NodeJS.ErrnoException) => once(error.code ?? error.message))
   request.end(body)
 }

@@ -3,6 +3,7 @@ import type { BenchFigures } from './ground.ts'
 import { openLoop, type Post, type Step } from './open-loop.ts'
 import { openPolicyGround, type PolicyGround } from './policy-ground.ts'
 import { requests } from './policy-workload.ts'
+import { cpuRows, processUses } from './processes.ts'
 import { policyCount } from './replay/candidates.ts'
 import { atLeast, atMost, type BenchRow } from './report.ts'
 
@@ -15,7 +16,13 @@ const p99LimitMs = 50
 export async function run(say: (line: string) => void): Promise<BenchFigures> {
   const ground = await openPolicyGround(say)
   try {
-    return figuresOf(await untilItBreaks(postTo(ground), say))
+    const post = postTo(ground)
+    await openLoop(post, warmUp.rate, warmUp.seconds)
+    const before = processUses(ground.directory)
+    const step = await openLoop(post, first.rate, first.seconds)
+    const cpu = cpuRows(before, processUses(ground.directory), step.sent, 'evaluation').filter(({ value }) => value > 0)
+    tell(step, say)
+    return figuresOf([step, ...(holds(step) ? await untilItBreaks(post, say) : [])], cpu)
   } finally {
     await ground.close()
   }
@@ -29,20 +36,24 @@ function postTo({ url, apiKey }: PolicyGround): Post {
 }
 
 async function untilItBreaks(post: Post, say: (line: string) => void): Promise<Step[]> {
-  await openLoop(post, warmUp.rate, warmUp.seconds)
   const steps: Step[] = []
-  for (let rate = first.rate; rate <= highestRate; rate += stepRate) {
-    const step = await openLoop(post, rate, rate === first.rate ? first.seconds : stepSeconds)
+  for (let rate = first.rate + stepRate; rate <= highestRate; rate += stepRate) {
+    const step = await openLoop(post, rate, stepSeconds)
     steps.push(step)
-    say(`${rate}/s offered: p50 ${step.p50.toFixed(1)} ms, p99 ${step.p99.toFixed(1)} ms, ${step.failed} failed`)
+    tell(step, say)
     if (!holds(step)) break
   }
   return steps
 }
 
+const tell = (step: Step, say: (line: string) => void): void =>
+  say(`${step.rate}/s offered: p50 ${step.p50.toFixed(1)} ms, p99 ${step.p99.toFixed(1)} ms, ${step.failed} failed${causesText(step)}`)
+
+const causesText = ({ causes }: Step): string => Object.entries(causes).map(([cause, count]) => `, ${count} × ${cause}`).join('')
+
 const holds = ({ failed, p99 }: Step): boolean => failed === 0 && p99 <= p99LimitMs
 
-function figuresOf(steps: readonly Step[]): BenchFigures {
+function figuresOf(steps: readonly Step[], cpu: readonly BenchRow[]): BenchFigures {
   const held = steps.filter(holds).at(-1)
   const broken = steps.find((step) => !holds(step))
   const at = steps[0]!
@@ -51,6 +62,7 @@ function figuresOf(steps: readonly Step[]): BenchFigures {
       { case: 'policies in force', metric: '', value: policyCount, unit: '' },
       ...steps.flatMap(rowsOf),
       { case: 'holds', metric: 'highest rate with p99 ≤ 50 ms and nothing failed', value: held?.rate ?? 0, unit: '1/s' },
+      ...cpu,
       ...(broken ? [{ case: 'breaks', metric: 'at', value: broken.rate, unit: '1/s' }] : []),
     ],
     bars: [

@@ -6,6 +6,8 @@ import { defaultDirectory, startStack } from '../sandbox/stack.ts'
 import { inForce } from './replay/candidates.ts'
 
 export type PolicyGround = {
+  /** Marks the stack's processes. */
+  directory: string
   url: string
   apiKey: string
   /** Of the API's process. */
@@ -32,6 +34,7 @@ export async function openPolicyGround(progress: (line: string) => void): Promis
     progress,
   })
   return {
+    directory: stack.directory,
     url: aegis.url,
     apiKey: aegis.apiKey,
     apiPid: aegis.apis[0]!.process.pid(),

@@ -71,14 +71,14 @@ export const megabytes = (bytes: number): number => Math.round(bytes / 1e6)
 export const rssRows = (uses: readonly ProcessUse[], name = 'RSS'): BenchRow[] =>
   uses.map((use) => ({ case: name, metric: use.name, value: megabytes(use.rssBytes), unit: 'MB' }))
 
-/** Processor time between two looks, per remediation. */
-export function cpuRows(before: readonly ProcessUse[], after: readonly ProcessUse[], remediations: number): BenchRow[] {
+/** Processor time between two looks, by what was done in between. */
+export function cpuRows(before: readonly ProcessUse[], after: readonly ProcessUse[], count: number, each = 'mutation'): BenchRow[] {
   const used = after.map(({ name, cpuMs }) => ({ name, cpuMs: cpuMs - (before.find((use) => use.name === name)?.cpuMs ?? 0) }))
   const total = used.reduce((sum, { cpuMs }) => sum + cpuMs, 0)
   return [...used.sort((a, b) => b.cpuMs - a.cpuMs), { name: 'all', cpuMs: total }].map(({ name, cpuMs }) => ({
-    case: 'processor time per mutation',
+    case: `processor time per ${each}`,
     metric: name,
-    value: Math.round((cpuMs / remediations) * 10) / 10,
+    value: Math.round((cpuMs / count) * 100) / 100,
     unit: 'ms',
   }))
 }

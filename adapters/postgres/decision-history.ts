@@ -19,14 +19,15 @@ const pageSize = 500
 
 /** In the order in which they were made, a page at a time: a history of any length passes through a bounded memory. */
 export async function* recordedDecisions(db: Knex, span: HistorySpan): AsyncGenerator<RecordedDecision[]> {
-  let place: Pick<Row, 'at' | 'decision_id'> = { at: (span.since ?? new Date(0)).toISOString(), decision_id: lowestId }
+  let coming = pageAfter(db, { at: (span.since ?? new Date(0)).toISOString(), decision_id: lowestId }, span.until)
   for (;;) {
-    const page = await pageAfter(db, place, span.until)
+    const page = await coming
     const last = page.at(-1)
     if (!last) return
+    // The database reads the next page while this one is worked on. Whoever stops here is not told how that went.
+    if (page.length === pageSize) (coming = pageAfter(db, last, span.until)).catch(() => undefined)
     yield page.map(({ decision_id, id, input }) => ({ decisionId: decision_id, remediationId: id, input: JSON.parse(input) as RecordedDecision['input'] }))
     if (page.length < pageSize) return
-    place = last
   }
 }
 
