@@ -1,9 +1,14 @@
+import type { Knex } from 'knex'
 import { z } from 'zod'
 import { compileFiles, isTestFile, type WhereOf } from '../adapters/policies/files.ts'
 import { tzdataVersion, wallClock } from '../adapters/policies/zones.ts'
+import { historyBegan, recordedDecisions } from '../adapters/postgres/decision-history.ts'
+import { dayMs } from '../domain/policy/calendar.ts'
 import { pathOfText } from '../domain/policy/check.ts'
 import { codes, findingSeverities, type Finding } from '../domain/policy/lint/finding.ts'
 import { lintPolicies } from '../domain/policy/lint/lint.ts'
+import { longDays, type History } from '../domain/policy/lint/upkeep.ts'
+import { coverageOf } from '../domain/policy/simulate.ts'
 import type { PolicySnapshot } from '../domain/policy/snapshot.ts'
 import { candidateBodyLimitBytes, files, refused } from './policy-candidate.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
@@ -45,7 +50,9 @@ const lint = route({
   handle: async ({ deps, body }) => {
     const { snapshot, where } = asked(deps, body.files)
     if (snapshot.size > mostPolicies) throw refused([{ field: 'files', message: `more than ${mostPolicies} policies: lint them in parts` }])
-    const { findings, leftOut } = lintPolicies(snapshot, { nowMs: Date.now(), wallClock, tzdata: tzdataVersion })
+    const nowMs = Date.now()
+    const history = await historyOf(deps.db, snapshot, nowMs)
+    const { findings, leftOut } = lintPolicies(snapshot, { nowMs, wallClock, tzdata: tzdataVersion, history })
     return reply(200, { snapshot: snapshot.hash, policies: snapshot.size, findings: findings.map((one) => placed(one, where)), leftOut })
   },
 })
@@ -57,6 +64,25 @@ function asked({ policies }: ApiDeps, given: z.output<typeof files>['files'] | u
   const loaded = compileFiles(given.filter(({ name }) => !isTestFile(name)))
   if (loaded.snapshot) return loaded
   throw refused(loaded.errors.map((message) => ({ field: 'files', message })))
+}
+
+/** A look at a longer record is what simulations are for. */
+const mostDecisions = 20_000
+
+/** What these policies met of the last 30 days; claimed only where the record goes back that far and was seen whole. */
+async function historyOf(db: Knex, snapshot: PolicySnapshot, nowMs: number): Promise<History> {
+  const since = new Date(nowMs - longDays * dayMs)
+  const began = await historyBegan(db)
+  if (!began || began > since) return { unknown: `the record does not go back ${longDays} days yet` }
+  const coverage = coverageOf(snapshot)
+  let seen = 0
+  for await (const page of recordedDecisions(db, { since, until: new Date(nowMs) })) {
+    for (const recorded of page) coverage.add(recorded)
+    if (coverage.left().size === 0) break
+    seen += page.length
+    if (seen >= mostDecisions) return { unknown: `more than ${mostDecisions} decisions are on record in ${longDays} days: \`aegis policy simulate\` tells which policies none of them met` }
+  }
+  return { unmatched: coverage.left() }
 }
 
 const placed = ({ witness, ...one }: Finding, where: WhereOf): z.input<typeof finding> => ({

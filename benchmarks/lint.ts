@@ -25,7 +25,7 @@ export async function run(): Promise<BenchReport> {
 function measure(snapshot: PolicySnapshot): { ms: number; counts: Record<string, number> } {
   const goes = Array.from({ length: 3 }, () => {
     const start = performance.now()
-    const { findings } = lintPolicies(snapshot, { nowMs: Date.UTC(2026, 5, 3, 12), wallClock, tzdata: tzdataVersion })
+    const { findings } = lintPolicies(snapshot, { nowMs: Date.UTC(2026, 5, 3, 12), wallClock, tzdata: tzdataVersion, history: { unmatched: new Set() } })
     return { ms: Math.round(performance.now() - start), findings }
   })
   const counts: Record<string, number> = {}

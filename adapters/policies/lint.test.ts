@@ -6,17 +6,18 @@ import { policyInput } from '../../domain/policy/input.ts'
 import { knownFact, ownActions } from '../../domain/policy/lint/facts.ts'
 import type { Plan } from '../../domain/plan.ts'
 import type { RemediationRequest } from '../../domain/remediation.ts'
-import { compileFiles, policyFiles } from './files.ts'
+import { loadPolicies } from './directory.ts'
+import { compileFiles } from './files.ts'
 import { wallClock } from './zones.ts'
 
 const root = join(import.meta.dirname, '../..')
-const options: LintOptions = { nowMs: Date.UTC(2026, 5, 3, 12), wallClock, tzdata: 'test' }
+const options: LintOptions = { nowMs: Date.UTC(2026, 5, 3, 12), wallClock, tzdata: 'test', history: { unmatched: new Set() } }
 
 test.each([
   ['policies', ['notice L12 restart-one-pod when.all[1]']],
   ['policies/demo', []],
 ])('what is shipped in %s has nothing that lint minds', async (directory, expected) => {
-  const { snapshot, errors } = compileFiles(await policyFiles(join(root, directory)))
+  const { snapshot, errors } = await loadPolicies(join(root, directory))
   expect(errors).toBeUndefined()
   const { findings } = lintPolicies(snapshot!, options)
   expect(findings.map(({ severity, code, policy, path }) => `${severity} ${code} ${policy} ${path}`)).toEqual(expected)

@@ -15,6 +15,9 @@ export const countDecisions = guarded(async (db: Knex, { since, until }: History
   return row?.total ?? 0
 })
 
+/** When the oldest decision on record was made; null without any. */
+export const historyBegan = guarded(async (db: Knex): Promise<Date | null> => (await first<{ at: Date | null }>(db, 'select min(decided_at) as at from ledger.decision'))?.at ?? null)
+
 const pageSize = 500
 
 /** In the order in which they were made, a page at a time: a history of any length passes through a bounded memory. */

@@ -131,7 +131,7 @@ export function simulation(current: PolicySnapshot, candidate: PolicySnapshot): 
       letThrough: remediations(letThrough),
       stopped: remediations(stopped),
       missing: [...missing].map(([attr, entry]) => ({ attr, ...entry })).sort((a, b) => b.count - a.count || (a.attr < b.attr ? -1 : 1)),
-      neverMatched: coverage.left(),
+      neverMatched: candidate.policies.filter(({ hash }) => coverage.left().has(hash)).map(({ document }) => document.id).sort(),
     }
   }
 
@@ -174,7 +174,8 @@ function differenceOf(current: PolicySnapshot, candidate: PolicySnapshot): Recor
 }
 
 /** Which policies have matched. Those that have are not asked again, so that a long history costs little. */
-function coverageOf({ policies }: PolicySnapshot) {
+/** Which policies of a set some decision met: asked one by one, of those alone that none has met yet. */
+export function coverageOf({ policies }: PolicySnapshot) {
   const left = new Set(policies.map(({ hash }) => hash))
   let open = indexed(policies)
   function note(evaluated: readonly Evaluated[]): void {
@@ -189,7 +190,12 @@ function coverageOf({ policies }: PolicySnapshot) {
       const asked = scopeOf(open, input, segments).filter(({ hash }) => left.has(hash))
       note(asked.map((policy) => evaluate(policy, input)))
     },
-    left: () => policies.filter(({ hash }) => left.has(hash)).map(({ document }) => document.id).sort(),
+    add(recorded: Pick<RecordedDecision, 'input'>): void {
+      const read = readRequest(recorded.input)
+      if (read.problem === undefined) this.ask(read.input, read.segments)
+    },
+    /** Content hashes of those that none has met. */
+    left: (): ReadonlySet<string> => left,
   }
 }
 

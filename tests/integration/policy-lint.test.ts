@@ -2,10 +2,10 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { main } from '../../cli/main.ts'
 import { checkout } from '../../sandbox/setup/programs.mjs'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
-import { openDatabase, type TestDatabase } from './postgres/database.ts'
+import { cli, type Runner } from '../helpers/cli.ts'
+import { decided, openDatabase, type TestDatabase } from './postgres/database.ts'
 
 let db: TestDatabase
 let api: TestApi
@@ -24,12 +24,7 @@ afterAll(async () => {
   await db.close()
 })
 
-async function policyLint(...args: string[]) {
-  const [out, err]: [string[], string[]] = [[], []]
-  const env = { AEGIS_URL: api.url, AEGIS_API_KEY: user.key }
-  const code = await main(['policy', 'lint', ...args], { out: (text) => void out.push(text), err: (text) => void err.push(text), terminal: false, env, directory })
-  return { code, out: out.join(''), err: err.join('') }
-}
+const policyLint: Runner = (...args) => cli({ url: api.url, key: user.key, directory })('policy', 'lint', ...args)
 
 const policy = (id: string, effect: string, rest = '') =>
   `apiVersion: aegis.dev/policy/v1\nid: ${id}\neffect: ${effect}\nactions: ['pod:restart']\nresources: ['k8s:**']\nowner: sre\n${rest}`
@@ -71,4 +66,19 @@ test('as JSON it has the whole request', async () => {
 
 test('what cannot be read is refused with its line', async () => {
   expect(await policyLint(fileOf(policy('some', 'allow', 'wehn: {}\n')))).toMatchObject({ code: 1, err: expect.stringContaining('policies.yaml:7: wehn: unknown field') })
+})
+
+test('a policy that met nothing in thirty days is told, once the record goes back that far', async () => {
+  const input = {
+    principal: { id: 'watcher', kind: 'service', owner: 'platform', roles: ['service'] }, action: 'pod:restart', resource: 'k8s:main/shop/pod/a', type: 'self_healing',
+    context: {}, request: {}, target: {}, history: {}, approvals: [], now: Date.now(), tzdata: 'test',
+  }
+  await decided(db, { input })
+  const file = fileOf(policy('met', 'allow'), policy('unmet', 'allow').replace('k8s:**', 'k8s:main/bank/**'))
+  expect((await policyLint(file)).out).toContain('the record does not go back 30 days yet')
+  await decided(db, { input })
+  await db.owner.raw(`update ledger.decision set decided_at = decided_at - interval '40 days' where decision_id = (select decision_id from ledger.decision order by decided_at limit 1)`)
+  const { out } = await policyLint(file)
+  expect(out).not.toContain('the record does not go back')
+  expect(out.match(/L11 (\w+)/g) ?? out.match(/notice L11[^\n]*/g)).toEqual([expect.stringContaining('unmet')])
 })

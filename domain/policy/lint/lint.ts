@@ -12,7 +12,7 @@ import { skippedWindows } from './skipped-hours.ts'
 import { spaceOf } from './space.ts'
 import { unboundedAllows } from './unbounded.ts'
 import { unguaranteedFacts } from './unguaranteed.ts'
-import { outOfTime, ownerless, unmatched, type LastMatched } from './upkeep.ts'
+import { outOfTime, ownerless, unmatched, type History } from './upkeep.ts'
 import { unknownWords } from './vocabulary.ts'
 import type { Ground } from './witness.ts'
 
@@ -22,8 +22,7 @@ export type LintOptions = {
   wallClock: WallClock
   /** Version of the time zone data, for the requests that are shown. */
   tzdata: string
-  /** Without it nobody is told that a policy never matched. */
-  lastMatched?: LastMatched
+  history: History
 }
 
 /**
@@ -32,7 +31,7 @@ export type LintOptions = {
  * one, and only told when the engine's own answer to it agrees. Disabled policies are not looked at; shadow
  * policies are held against the enforced ones as if they counted, and never the other way round.
  */
-export function lintPolicies(snapshot: PolicySnapshot, { nowMs, wallClock, tzdata, lastMatched }: LintOptions): LintReport {
+export function lintPolicies(snapshot: PolicySnapshot, { nowMs, wallClock, tzdata, history }: LintOptions): LintReport {
   const { policies } = snapshot
   const space = spaceOf(policies, nowMs, wallClock)
   const ground: Ground = { snapshot, space, nowMs, wallClock, tzdata }
@@ -51,20 +50,20 @@ export function lintPolicies(snapshot: PolicySnapshot, { nowMs, wallClock, tzdat
     ...unboundedAllows(ground, areas),
     ...ownerless(areas),
     ...outOfTime(areas, space, nowMs),
-    ...(lastMatched ? unmatched(areas, lastMatched, nowMs) : []),
+    ...('unmatched' in history ? unmatched(areas, history.unmatched, nowMs) : []),
     ...flooredPercents(ground, areas),
     ...uncoveredCells(ground, areas),
     ...opaqueLeaves(policies),
   ]
   const large = areas.filter(({ sure, maybe }) => !sure || !maybe).map(({ policy }) => policy.document.id)
-  return { findings: findings.sort(byPlace), leftOut: leftOut(lastMatched, large) }
+  return { findings: findings.sort(byPlace), leftOut: leftOut(history, large) }
 }
 
 const idsOf = (findings: readonly Finding[]): ReadonlySet<string> => new Set(findings.flatMap(({ policy }) => policy ?? []))
 
-function leftOut(lastMatched: LastMatched | undefined, large: readonly string[]): LeftOut[] {
+function leftOut(history: History, large: readonly string[]): LeftOut[] {
   return [
     ...(large.length > 0 ? [{ code: 'L1' as const, reason: `the conditions of ${named(large)} are too large to compare: they are left out of L1 to L5. Write them as several policies` }] : []),
-    ...(lastMatched ? [] : [{ code: 'L11' as const, reason: 'what matched in the past is not known here' }]),
+    ...('unknown' in history ? [{ code: 'L11' as const, reason: history.unknown }] : []),
   ]
 }

@@ -20,7 +20,7 @@ import { beginsWith, endsWith, exactly, globPattern, includes, textCells } from 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const compile = (documents: readonly PolicyDocument[]) => compileSnapshot(documents, { sha256, wallClock })
 const nowMs = newYear + 90 * 86_400_000
-const lint = (documents: readonly PolicyDocument[]) => lintPolicies(compile(documents), { nowMs, wallClock, tzdata: 'test' }).findings
+const lint = (documents: readonly PolicyDocument[]) => lintPolicies(compile(documents), { nowMs, wallClock, tzdata: 'test', history: { unmatched: new Set() } }).findings
 const check = <T extends [unknown, ...unknown[]]>(property: fc.IProperty<T>, numRuns = 1_000) => fc.assert(property, { numRuns: numRuns * (playsAll ? 20 : 1), seed })
 
 /** Policies that are nearly each other, so that some cover others: one changed a little, or once more with a longer `when`. */

@@ -9,9 +9,9 @@ import { cellAt } from './moment-cells.ts'
 import type { Space } from './space.ts'
 
 const soonDays = 14
-const longDays = 30
-/** Epoch milliseconds at which the policy of each content hash last matched; none when it did not in 30 days. */
-export type LastMatched = ReadonlyMap<string, number>
+export const longDays = 30
+/** Content hashes of the policies that matched no decision on record in `longDays`; or why that is not known. */
+export type History = { unmatched: ReadonlySet<string> } | { unknown: string }
 
 const finding = (code: Finding['code'], severity: FindingSeverity, { document: { id } }: CompiledPolicy, path: string, message: string): Finding =>
   ({ code, severity, policy: id, others: [], path, message, witness: null })
@@ -39,6 +39,6 @@ function isPast(cells: bigint, { samples }: Axis, nowMs: number): boolean {
   return samples.every((_, cell) => cell < now || !has(cells, cell))
 }
 
-export const unmatched = (areas: readonly Area[], lastMatched: LastMatched, nowMs: number): Finding[] =>
-  areas.filter(({ policy: { hash, validFrom } }) => nowMs - (lastMatched.get(hash) ?? -Infinity) > longDays * dayMs && nowMs - validFrom > longDays * dayMs).map(({ policy }) =>
+export const unmatched = (areas: readonly Area[], hashes: ReadonlySet<string>, nowMs: number): Finding[] =>
+  areas.filter(({ policy: { hash, validFrom } }) => hashes.has(hash) && nowMs - validFrom > longDays * dayMs).map(({ policy }) =>
     finding('L11', 'notice', policy, 'document', `this policy matched nothing on record in ${longDays} days. See that it says what it is meant to, or take it out`))
