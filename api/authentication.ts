@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Knex } from 'knex'
-import { findApiKey, type ApiKeyDraft } from '../adapters/postgres/keys.ts'
+import { findApiKeys, type ApiKey, type ApiKeyDraft } from '../adapters/postgres/keys.ts'
 import { freshId, sha256Hex } from '../adapters/signing.ts'
+import { Failure } from '../domain/failure.ts'
 import type { Principal } from '../domain/remediation.ts'
+import { grouped, type Grouped } from './grouped.ts'
 import { HttpProblem } from './problems.ts'
 
 /** `aegis_<prefix>_<secret>`: the prefix is shown in lists, the secret holds 256 bits and is shown once. */
@@ -17,12 +19,25 @@ export function newApiKey(wanted: Pick<ApiKeyDraft, 'name' | 'roles' | 'owner' |
   return { key, draft: { ...wanted, keyId: freshId(), prefix, hash: sha256Hex(key) } }
 }
 
+/** By the key's hash; calls that come together ask the database together. */
+export type KeyLookup = Grouped<string, ApiKey | undefined>
+
+const mostWaiting = 5_000
+
+export const keyLookup = (db: Knex): KeyLookup =>
+  grouped((hashes: string[]) => findApiKeys(db, hashes), {
+    mostInGroup: 100,
+    mostRunning: 4,
+    mostWaiting,
+    full: () => new Failure('unavailable', 'too_many_calls', `${mostWaiting} calls wait for their key to be looked up: call again in a moment`),
+  })
+
 /** Who calls, by the credential alone. Asked anew for every call, so that a revoked key ends at once. */
-export async function authenticate(db: Knex, authorization: string | undefined): Promise<Principal> {
+export async function authenticate(findKey: KeyLookup, authorization: string | undefined): Promise<Principal> {
   if (authorization === undefined) throw unauthenticated('no_credential', 'this needs an API key')
   const [scheme = '', key = '', ...rest] = authorization.split(' ')
   const sound = scheme.toLowerCase() === 'bearer' && rest.length === 0 && keyForm.test(key)
-  const found = sound ? await findApiKey(db, sha256Hex(key)) : undefined
+  const found = sound ? await findKey(sha256Hex(key)) : undefined
   if (!found) throw unauthenticated('bad_credential', 'the API key is not known, revoked or expired')
   return { id: `key:${found.keyId}`, kind: 'key', owner: found.owner, roles: found.roles }
 }

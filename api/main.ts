@@ -19,6 +19,7 @@ import { startLoop } from '../temporal/loop.ts'
 import { temporalHealth } from '../temporal/health.ts'
 import { deliverAnswer } from '../temporal/signals.ts'
 import { createApp } from './app.ts'
+import { keyLookup } from './authentication.ts'
 import { ensureFirstKey } from './first-key.ts'
 import { policyAudit } from './policy-question.ts'
 import type { ApiDeps, ApiSettings } from './route.ts'
@@ -63,6 +64,7 @@ async function assemble(config: ApiConfig) {
     db,
     policies: () => policies.current(),
     publisher,
+    findKey: keyLookup(db),
     auditPolicy: policyAudit(db),
     sync,
     refreshPolicies: () => policies.reload(),

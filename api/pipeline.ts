@@ -68,8 +68,8 @@ async function sendLines(lines: AsyncIterable<unknown>, deps: ApiDeps, req: Requ
   res.end()
 }
 
-async function admit(permission: Permission, { db }: ApiDeps, req: Request, res: Response): Promise<Principal> {
-  const principal = await authenticate(db, req.get('authorization'))
+async function admit(permission: Permission, { findKey }: ApiDeps, req: Request, res: Response): Promise<Principal> {
+  const principal = await authenticate(findKey, req.get('authorization'))
   locals(res).principal = principal
   if (allows(principal.roles, permission)) return principal
   throw new HttpProblem({

@@ -7,7 +7,7 @@ import type { Decision } from '../domain/policy/decision.ts'
 import type { PolicyInput } from '../domain/policy/input.ts'
 import { canonical } from '../domain/policy/request.ts'
 import type { Principal } from '../domain/remediation.ts'
-import { groupCommit, type GroupCommit } from './group-commit.ts'
+import { grouped, type Grouped } from './grouped.ts'
 import type { ApiDeps } from './route.ts'
 
 export const isAllowed = ({ effect, breaches }: Decision): boolean => effect === 'allow' && breaches.length === 0
@@ -38,9 +38,11 @@ export async function asked({ policies, auditPolicy }: Pick<ApiDeps, 'policies' 
 const mostInGroup = 200
 const mostWaiting = 5_000
 
-export const policyAudit = (db: Knex): GroupCommit<PolicyAuditDraft> =>
-  groupCommit((drafts) => savePolicyAudit(db, drafts), {
+/** One at a time: what gathers meanwhile is one commit. */
+export const policyAudit = (db: Knex): Grouped<PolicyAuditDraft> =>
+  grouped(async (drafts: PolicyAuditDraft[]) => savePolicyAudit(db, drafts).then(() => drafts.map(() => undefined)), {
     mostInGroup,
+    mostRunning: 1,
     mostWaiting,
     full: () => new Failure('unavailable', 'audit_busy', `${mostWaiting} answers wait to be put on record: ask again in a moment`),
   })

@@ -9,7 +9,8 @@ import type { Mode, Principal } from '../domain/remediation.ts'
 import type { TemporalHealth } from '../temporal/health.ts'
 import type { AnswerDelivery } from '../temporal/signals.ts'
 import { defaultBodyLimitBytes, type Apart } from './body.ts'
-import type { GroupCommit } from './group-commit.ts'
+import type { KeyLookup } from './authentication.ts'
+import type { Grouped } from './grouped.ts'
 import type { AlertRules, Policies } from './ports.ts'
 import type { Permission } from './permissions.ts'
 
@@ -31,11 +32,12 @@ export type ApiSettings = {
 export type ApiDeps = {
   settings: ApiSettings
   db: Knex
+  findKey: KeyLookup
   policies: Policies
   /** Signs and publishes policies. */
   publisher: Publisher
   /** Returns when it is on record. */
-  auditPolicy: GroupCommit<PolicyAuditDraft>
+  auditPolicy: Grouped<PolicyAuditDraft>
   /** Null: no directory is synced. */
   sync: DirectorySync | null
   /** Takes what was just published, without waiting to be told. */

@@ -68,14 +68,15 @@ async function insertKey(trx: Knex, draft: ApiKeyDraft, actor: LedgerActor): Pro
   return toKey(row)
 }
 
-/** Neither revoked nor expired, by database time. */
-export const findApiKey = guarded(async (db: Knex, hash: string): Promise<ApiKey | undefined> => {
-  const row = await first<KeyRow>(
+/** In the order of the hashes, those that are neither revoked nor expired, by database time. */
+export const findApiKeys = guarded(async (db: Knex, hashes: readonly string[]): Promise<(ApiKey | undefined)[]> => {
+  const found = await rows<KeyRow & { hash: string }>(
     db,
-    `select ${columns} from control.api_key where hash = :hash and revoked_at is null and (expires_at is null or expires_at > now())`,
-    { hash },
+    `select ${columns}, hash from control.api_key where hash = any(:hashes::text[]) and revoked_at is null and (expires_at is null or expires_at > now())`,
+    { hashes },
   )
-  return row && toKey(row)
+  const keys = new Map(found.map((row) => [row.hash, toKey(row)]))
+  return hashes.map((hash) => keys.get(hash))
 })
 
 /** All of them, revoked ones too, newest first; at most 1,000. */

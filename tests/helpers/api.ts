@@ -13,7 +13,7 @@ import { createApiKey } from '../../adapters/postgres/keys.ts'
 import { loadRules } from '../../adapters/rules.ts'
 import { createKeys, signerOf, verifierOf } from '../../adapters/signing.ts'
 import { createApp } from '../../api/app.ts'
-import { newApiKey } from '../../api/authentication.ts'
+import { keyLookup, newApiKey } from '../../api/authentication.ts'
 import { policyAudit } from '../../api/policy-question.ts'
 import { problemSchema, type Problem } from '../../api/problems.ts'
 import { ndjson, type ApiDeps, type ApiSettings, type Route } from '../../api/route.ts'
@@ -67,6 +67,7 @@ export async function startApi({ db, temporal, directory = join(checkout, 'polic
     db,
     policies: () => policies.current(),
     publisher,
+    findKey: keyLookup(db),
     auditPolicy: policyAudit(db),
     sync,
     refreshPolicies: () => policies.reload(),

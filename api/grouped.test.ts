@@ -1,0 +1,58 @@
+import { describe, expect, test } from '@jest/globals'
+import { grouped } from './grouped.ts'
+
+const bounds = { mostInGroup: 10, mostRunning: 1, mostWaiting: 100, full: () => new Error('full') }
+
+/** Work that the test ends piece by piece: each item comes back tenfold. */
+function held() {
+  const groups: { items: number[]; end: (failure?: Error) => void }[] = []
+  const work = (items: number[]) =>
+    new Promise<number[]>((resolve, reject) => void groups.push({ items, end: (failure) => (failure ? reject(failure) : resolve(items.map((item) => item * 10))) }))
+  return { groups, work }
+}
+const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+describe('calls in groups', () => {
+  test('the first begins at once, and all that came meanwhile go together, each with its own answer', async () => {
+    const { groups, work } = held()
+    const ask = grouped(work, bounds)
+    const done: number[] = []
+    for (const item of [1, 2, 3]) void ask(item).then((result) => done.push(result))
+    await settled()
+    expect([groups.map(({ items }) => items), done]).toEqual([[[1]], []])
+    groups[0]!.end()
+    await settled()
+    expect([groups.map(({ items }) => items), done]).toEqual([[[1], [2, 3]], [10]])
+    groups[1]!.end()
+    await settled()
+    expect(done).toEqual([10, 20, 30])
+  })
+  test('only those of a failed group hear of it, and the rest goes on', async () => {
+    const { groups, work } = held()
+    const ask = grouped(work, { ...bounds, mostInGroup: 1 })
+    const [first, second] = [ask(1).catch((failure: Error) => failure.message), ask(2)]
+    groups[0]!.end(new Error('down'))
+    expect(await first).toBe('down')
+    groups[1]!.end()
+    expect(await second).toBe(20)
+  })
+  test('a slow group holds nobody up while another may run', async () => {
+    const { groups, work } = held()
+    const ask = grouped(work, { ...bounds, mostRunning: 2 })
+    const [slow, quick] = [ask(1), ask(2)]
+    groups[1]!.end()
+    expect(await quick).toBe(20)
+    groups[0]!.end()
+    await slow
+  })
+  test('no more may wait than are allowed to', async () => {
+    const { groups, work } = held()
+    const ask = grouped(work, { ...bounds, mostWaiting: 1 })
+    const [first, second] = [ask(1), ask(2)]
+    await expect(ask(3)).rejects.toThrow('full')
+    groups[0]!.end()
+    await first
+    groups[1]!.end()
+    await second
+  })
+})

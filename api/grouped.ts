@@ -1,0 +1,44 @@
+/** Does for many callers at once what each asks for. */
+export type Grouped<Item, Result = void> = (item: Item) => Promise<Result>
+
+export type GroupOptions = {
+  mostInGroup: number
+  /** Groups under way at a time; who comes meanwhile gathers for the next one. */
+  mostRunning: number
+  mostWaiting: number
+  /** What the one too many is told. */
+  full: () => Error
+}
+
+type Waiting<Item, Result> = { item: Item; resolve: (result: Result) => void; reject: (failure: unknown) => void }
+
+/**
+ * Bundles calls under load: what many want of the database costs them one statement. A group's work begins after the
+ * last of it has asked, so nobody is answered from before the question. Each goes on when its own group is done, or
+ * hears why it was not. `work` gives one result for each item, in their order.
+ */
+export function grouped<Item, Result>(work: (items: Item[]) => Promise<readonly Result[]>, { mostInGroup, mostRunning, mostWaiting, full }: GroupOptions): Grouped<Item, Result> {
+  const waiting: Waiting<Item, Result>[] = []
+  let running = 0
+
+  async function run(): Promise<void> {
+    running += 1
+    while (waiting.length > 0) {
+      const group = waiting.splice(0, mostInGroup)
+      try {
+        const results = await work(group.map(({ item }) => item))
+        group.forEach(({ resolve }, at) => resolve(results[at]!))
+      } catch (failure) {
+        for (const { reject } of group) reject(failure)
+      }
+    }
+    running -= 1
+  }
+
+  return (item) =>
+    new Promise((resolve, reject) => {
+      if (waiting.length >= mostWaiting) return reject(full())
+      waiting.push({ item, resolve, reject })
+      if (running < mostRunning) void run()
+    })
+}
