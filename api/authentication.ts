@@ -29,7 +29,7 @@ export const keyLookup = (db: Knex): KeyLookup =>
     mostInGroup: 100,
     mostRunning: 4,
     mostWaiting,
-    full: () => new Failure('unavailable', 'too_many_calls', `${mostWaiting} calls wait for their key to be looked up: call again in a moment`),
+    full: () => new Failure('limited', 'too_many_calls', `${mostWaiting} calls wait for their key to be looked up: call again in a moment`),
   })
 
 /** Who calls, by the credential alone. Asked anew for every call, so that a revoked key ends at once. */

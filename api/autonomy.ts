@@ -44,7 +44,7 @@ const place = z.strictObject({
     acts: z.strictObject({ healed: count, bad: count, bound }),
     lastBadAt: z.string().nullable(),
   }),
-  proposal: z.enum(['approve', 'auto']).nullable(),
+  proposal: z.enum(['suggest', 'approve', 'auto']).nullable(),
   /** Whether the ladder is what caps it, so that a promotion would change something. */
   held: z.boolean(),
   why: z.string(),

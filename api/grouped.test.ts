@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { Failure } from '../domain/failure.ts'
 import { grouped } from './grouped.ts'
 
 const bounds = { mostInGroup: 10, mostRunning: 1, mostWaiting: 100, full: () => new Error('full') }
@@ -35,6 +36,21 @@ describe('calls in groups', () => {
     expect(await first).toBe('down')
     groups[1]!.end()
     expect(await second).toBe(20)
+  })
+  test('what cannot be done for one does not cost the others of its group; what is away is away for all', async () => {
+    const asked: number[][] = []
+    const ask = grouped(async (items: number[]) => {
+      asked.push(items)
+      await settled()
+      if (items.includes(3)) throw new Error('odd')
+      return items
+    }, bounds)
+    const answers = await Promise.allSettled([1, 2, 3, 4].map(ask))
+    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled'])
+    expect(asked).toEqual([[1], [2, 3, 4], [2], [3], [4]])
+
+    const away = grouped(async () => settled().then(() => Promise.reject(new Failure('unavailable', 'database_down', 'away'))), bounds)
+    expect((await Promise.allSettled([1, 2, 3].map(away))).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
   })
   test('a slow group holds nobody up while another may run', async () => {
     const { groups, work } = held()

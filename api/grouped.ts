@@ -1,3 +1,5 @@
+import { Failure } from '../domain/failure.ts'
+
 /** Does for many callers at once what each asks for. */
 export type Grouped<Item, Result = void> = (item: Item) => Promise<Result>
 
@@ -29,10 +31,16 @@ export function grouped<Item, Result>(work: (items: Item[]) => Promise<readonly 
         const results = await work(group.map(({ item }) => item))
         group.forEach(({ resolve }, at) => resolve(results[at]!))
       } catch (failure) {
-        for (const { reject } of group) reject(failure)
+        await apart(group, failure)
       }
     }
     running -= 1
+  }
+
+  /** What cannot be done for one must not cost the others; what is away is away for all. */
+  async function apart(group: readonly Waiting<Item, Result>[], failure: unknown): Promise<void> {
+    if (group.length === 1 || (failure instanceof Failure && failure.kind === 'unavailable')) return group.forEach(({ reject }) => reject(failure))
+    for (const { item, resolve, reject } of group) await work([item]).then(([result]) => resolve(result!), reject)
   }
 
   return (item) =>

@@ -1,4 +1,5 @@
 /** The API process: configuration, adapters, app, listen; it holds no rights in any cluster. */
+import type { Knex } from 'knex'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,6 +10,7 @@ import { publishedPolicies, type PolicySource } from '../adapters/policies/publi
 import { directorySync, type DirectorySync } from '../adapters/policies/sync.ts'
 import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
 import { listen } from '../adapters/postgres/listen.ts'
+import { loadSnapshot } from '../adapters/postgres/policies.ts'
 import { loadRules } from '../adapters/rules.ts'
 import { signerOf, verifierOf } from '../adapters/signing.ts'
 import { version } from '../adapters/version.ts'
@@ -24,7 +26,8 @@ import { ensureFirstKey } from './first-key.ts'
 import { policyAudit } from './policy-question.ts'
 import type { ApiDeps, ApiSettings } from './route.ts'
 
-const policyReloadMs = 3_000
+const policyReloadMs = 5_000
+const syncEveryMs = 3_000
 const retryMs = 2_000
 const poolMax = 20
 const drainMs = 10_000
@@ -74,7 +77,7 @@ async function assemble(config: ApiConfig) {
     log,
     metrics,
   }
-  const keeping = await keepPolicies({ policies, sync, url: config.DATABASE_URL, log })
+  const keeping = await keepPolicies({ db, policies, sync, url: config.DATABASE_URL, log })
   const release = async () => {
     await keeping.stop()
     await Promise.allSettled([db.destroy(), client.connection.close()])
@@ -86,7 +89,7 @@ async function assemble(config: ApiConfig) {
  * Publishes what the directory holds, then and whenever it changes, and takes what others publish. Policies that
  * nobody could start with stop the process, as long as there are no others; a database that is away does not.
  */
-async function keepPolicies({ policies, sync, url, log }: { policies: PolicySource; sync: DirectorySync | null; url: string; log: ApiDeps['log'] }) {
+async function keepPolicies({ db, policies, sync, url, log }: { db: Knex; policies: PolicySource; sync: DirectorySync | null; url: string; log: ApiDeps['log'] }) {
   let told: string | null = null
   const round = async () => {
     await sync?.round()
@@ -97,9 +100,9 @@ async function keepPolicies({ policies, sync, url, log }: { policies: PolicySour
   const onFailure = (failure: unknown) => log.warn({ err: failure }, 'the policies could not be synced; it is tried again')
   await round().catch(onFailure)
   await policies.reload()
-  if (told !== null && policies.current().published === null) throw new Failure('invalid', 'policy_invalid', told)
+  if (told !== null && (await loadSnapshot(db).catch(() => 'unknown')) === undefined) throw new Failure('invalid', 'policy_invalid', told)
   const listener = listen(url, ['aegis_policy'], () => void policies.reload(), { onError: onFailure })
-  const loop = startLoop(round, { everyMs: policyReloadMs, onFailure })
+  const loop = startLoop(round, { everyMs: syncEveryMs, onFailure })
   return {
     stop: async () => {
       policies.close()

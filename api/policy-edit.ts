@@ -47,7 +47,7 @@ const show = route({
   query: z.strictObject(shape.paging),
   output: { 200: policyView },
   handle: async ({ deps, params, query }) => {
-    const member = memberOf((await inForce(deps.publisher)) ?? null, params.id)
+    const member = memberOf(deps.policies().published, params.id)
     const versions = await listVersions(deps.db, params.id, shape.given(query))
     const { document: text, version: at, ...rest } = member
     return reply(200, { ...rest, version: at, document: JSON.parse(text) as Record<string, unknown>, versions })
@@ -118,15 +118,19 @@ const rollback = route({
   path: '/api/v1/policy/:id/rollback',
   permission: 'policy:write',
   summary: 'Put an earlier version of a policy in force again, as a new version',
+  description: '`version` is the one that was looked at: one that was changed since is not rolled back.',
   tag,
   params: z.strictObject({ id: policyId }),
-  body: z.strictObject({ to: version, comment }),
+  body: z.strictObject({ to: version, version, comment }),
   output: { 200: published },
   handle: async ({ deps, principal, params, body }) => {
     const earlier = await loadVersion(deps.db, params.id, body.to)
     if (!earlier) throw noSuchPolicy(`policy \`${params.id}\` has no version ${body.to} with a document`)
     const back = { id: params.id, document: documentOf(JSON.parse(earlier.document) as Record<string, unknown>), tests: earlier.tests }
-    const result = await publish(deps.publisher, () => byApi([back], 'rollback', principal, body.comment))
+    const result = await publish(deps.publisher, (base) => {
+      looked(memberOf(base ?? null, params.id), body.version)
+      return byApi([back], 'rollback', principal, body.comment)
+    })
     return reply(200, await told(deps, params.id, result))
   },
 })
@@ -136,14 +140,14 @@ const apply = route({
   path: '/api/v1/policy/apply',
   permission: 'policy:write',
   summary: 'Make these files the whole of what Git manages',
-  description: 'For pipelines: what is not among the files any more is taken back, policies made through the API stay. Refused while the API syncs a directory of its own.',
+  description: 'For pipelines: what is not among the files any more is taken back, policies made through the API stay. Refused while the API syncs a directory of its own. `over` is for recovery alone: it names a snapshot that cannot be proven any more, of which nothing stays.',
   tag,
-  body: z.strictObject({ ...files.shape, commit: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/, 'must be a full commit id').nullable().default(null), comment: comment.optional() }),
+  body: z.strictObject({ ...files.shape, commit: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/, 'must be a full commit id').nullable().default(null), comment: comment.optional(), over: z.int().min(1).optional() }),
   bodyLimitBytes: candidateBodyLimitBytes,
   output: { 200: z.strictObject({ snapshot: z.string(), commit: z.string().nullable() }) },
   handle: async ({ deps, principal, body }) => {
-    if (deps.sync) throw conflict('directory_synced', 'this API syncs the directory in AEGIS_POLICY_DIRECTORY and would undo it', 'change the files there, or set AEGIS_POLICY_DIRECTORY to nothing')
-    const done = await publishFiles(deps.publisher, body.files, body.commit, { author: actorOf(principal), ...(body.comment === undefined ? {} : { comment: body.comment }) })
+    if (deps.sync && body.over === undefined) throw conflict('directory_synced', 'this API syncs the directory in AEGIS_POLICY_DIRECTORY and would undo it', 'change the files there, or set AEGIS_POLICY_DIRECTORY to nothing')
+    const done = await publishFiles(deps.publisher, body.files, body.commit, { author: actorOf(principal), ...shape.given({ comment: body.comment, over: body.over }) })
     if ('error' in done) throw fieldProblem('policy_invalid', done.error.split('\n').slice(0, 20).map((message) => ({ field: 'files', message })))
     await deps.refreshPolicies()
     return reply(200, { snapshot: deps.policies().snapshot.hash, commit: done.commit })

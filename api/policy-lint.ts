@@ -1,20 +1,18 @@
 import type { Knex } from 'knex'
 import { z } from 'zod'
-import { compileFiles, isTestFile, type WhereOf } from '../adapters/policies/files.ts'
-import { tzdataVersion, wallClock } from '../adapters/policies/zones.ts'
+import { compileFiles, isTestFile } from '../adapters/policies/files.ts'
 import { historyBegan, recordedDecisions } from '../adapters/postgres/decision-history.ts'
 import { dayMs } from '../domain/policy/calendar.ts'
-import { pathOfText } from '../domain/policy/check.ts'
-import { codes, findingSeverities, type Finding } from '../domain/policy/lint/finding.ts'
-import { lintPolicies } from '../domain/policy/lint/lint.ts'
+import { codes, findingSeverities } from '../domain/policy/lint/finding.ts'
 import { longDays, type History } from '../domain/policy/lint/upkeep.ts'
 import { coverageOf } from '../domain/policy/simulate.ts'
 import type { PolicySnapshot } from '../domain/policy/snapshot.ts'
+import { aside } from './policy-aside.ts'
 import { candidateBodyLimitBytes, files, refused } from './policy-candidate.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
 
-/** What a second or so is enough for: the server answers nobody else meanwhile. */
-const mostPolicies = 2_000
+/** What some seconds are enough for, where the policies are not made to hurt. */
+const mostLinted = 2_000
 
 const finding = z.strictObject({
   code: z.enum(codes),
@@ -33,7 +31,7 @@ const finding = z.strictObject({
 const lint = route({
   method: 'post',
   path: '/api/v1/policy/lint',
-  permission: 'policy:evaluate',
+  permission: 'policy:simulate',
   summary: 'What is odd about policies: dead, redundant, impossible, unguarded, misspelt',
   description: 'Takes the files of a policy directory, or lints the policies in force when there are none. Nothing is started, recorded or changed. Each finding that can be shown on a request carries one, confirmed by the engine.',
   tag: 'Policy',
@@ -48,21 +46,21 @@ const lint = route({
     }),
   },
   handle: async ({ deps, body }) => {
-    const { snapshot, where } = asked(deps, body.files)
-    if (snapshot.size > mostPolicies) throw refused([{ field: 'files', message: `more than ${mostPolicies} policies: lint them in parts` }])
+    const snapshot = asked(deps, body.files)
+    if (snapshot.size > mostLinted) throw refused([{ field: 'files', message: `more than ${mostLinted} policies: lint them in parts` }])
     const nowMs = Date.now()
     const history = await historyOf(deps.db, snapshot, nowMs)
-    const { findings, leftOut } = lintPolicies(snapshot, { nowMs, wallClock, tzdata: tzdataVersion, history })
-    return reply(200, { snapshot: snapshot.hash, policies: snapshot.size, findings: findings.map((one) => placed(one, where)), leftOut })
+    const { documents = [], members = [] } = deps.policies().published ?? {}
+    const what = body.files ? { files: body.files } : { documents, hashes: members.map(({ id, hash }): [string, string] => [id, hash]) }
+    const { findings, leftOut } = await aside({ kind: 'lint', nowMs, history, ...what })
+    return reply(200, { snapshot: snapshot.hash, policies: snapshot.size, findings: findings.map(({ witness, ...one }) => ({ ...one, witness: witness && { ...witness } })), leftOut })
   },
 })
 
-type Asked = { snapshot: PolicySnapshot; where: WhereOf }
-
-function asked({ policies }: ApiDeps, given: z.output<typeof files>['files'] | undefined): Asked {
-  if (!given) return { snapshot: policies().snapshot, where: () => undefined }
+function asked({ policies }: ApiDeps, given: z.output<typeof files>['files'] | undefined): PolicySnapshot {
+  if (!given) return policies().snapshot
   const loaded = compileFiles(given.filter(({ name }) => !isTestFile(name)))
-  if (loaded.snapshot) return loaded
+  if (loaded.snapshot) return loaded.snapshot
   throw refused(loaded.errors.map((message) => ({ field: 'files', message })))
 }
 
@@ -84,11 +82,5 @@ async function historyOf(db: Knex, snapshot: PolicySnapshot, nowMs: number): Pro
   }
   return { unmatched: coverage.left() }
 }
-
-const placed = ({ witness, ...one }: Finding, where: WhereOf): z.input<typeof finding> => ({
-  ...one,
-  where: one.policy === null ? null : (where(one.policy, pathOfText(one.path)) ?? null),
-  witness: witness && { ...witness },
-})
 
 export const policyLintRoutes: Route[] = [lint]

@@ -44,5 +44,5 @@ export const policyAudit = (db: Knex): Grouped<PolicyAuditDraft> =>
     mostInGroup,
     mostRunning: 1,
     mostWaiting,
-    full: () => new Failure('unavailable', 'audit_busy', `${mostWaiting} answers wait to be put on record: ask again in a moment`),
+    full: () => new Failure('limited', 'audit_busy', `${mostWaiting} answers wait to be put on record: ask again in a moment`),
   })

@@ -1,9 +1,8 @@
 import { z } from 'zod'
 import { readCases } from '../adapters/policies/cases.ts'
 import { isTestFile } from '../adapters/policies/files.ts'
-import { runCase, type PolicyCase } from '../domain/policy/cases.ts'
-import { coverageOf } from '../domain/policy/coverage.ts'
 import { proceeds } from '../domain/policy/mode.ts'
+import { aside } from './policy-aside.ts'
 import { candidateBodyLimitBytes, compiled, files, refused } from './policy-candidate.ts'
 import { reply, route, type Route } from './route.ts'
 
@@ -31,7 +30,7 @@ const coverage = z.strictObject({
 const test = route({
   method: 'post',
   path: '/api/v1/policy/test',
-  permission: 'policy:evaluate',
+  permission: 'policy:simulate',
   summary: 'Runs the tests that stand beside policies, and says what they leave untested',
   description: 'Takes the files of a policy directory; `*.test.yaml` holds tests. Nothing is started, recorded or changed.',
   tag: 'Policy',
@@ -39,19 +38,18 @@ const test = route({
   bodyLimitBytes: candidateBodyLimitBytes,
   output: { 200: z.strictObject({ snapshot: z.string(), passed: z.int(), failed: z.int(), results: z.array(result), coverage }) },
   handle: async ({ body }) => {
-    const snapshot = compiled(body)
-    const cases = casesOf(body)
-    const results = cases.map((each) => runCase(snapshot, each))
+    compiled(body)
+    refuseOdd(body)
+    const { snapshot, results, coverage: shown } = await aside({ kind: 'test', files: body.files })
     const passed = results.filter(({ ok }) => ok).length
-    return reply(200, { snapshot: snapshot.hash, passed, failed: results.length - passed, results, coverage: coverageOf(snapshot, cases.map(({ input }) => input)) })
+    return reply(200, { snapshot, passed, failed: results.length - passed, results, coverage: shown })
   },
 })
 
-function casesOf(body: z.output<typeof files>): PolicyCase[] {
+function refuseOdd(body: z.output<typeof files>): void {
   const { cases, errors } = readCases(body.files.filter(({ name }) => isTestFile(name)))
   if (errors) throw refused(errors.map((message) => ({ field: 'files', message })))
   if (cases.length > mostTests) throw refused([{ field: 'files', message: `more than ${mostTests} tests: send them in parts` }])
-  return cases
 }
 
 export const policyTestRoutes: Route[] = [test]

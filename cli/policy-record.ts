@@ -40,17 +40,19 @@ function syncLines({ directory, commit, syncedAt, error, drift }: Sync): string[
 }
 
 export const policyApply: Command = {
-  usage: 'policy apply <directory> [--commit id] [--comment text]',
+  usage: 'policy apply <directory> [--commit id] [--comment text] [--over snapshot]',
   summary: 'make these files the whole of what Git manages; for pipelines, where the API syncs no directory itself',
   arguments: [1, 1],
   options: {
     commit: { type: 'string', value: 'id', describe: 'the commit the files are of; it is recorded' },
     comment: { type: 'string', value: 'text', describe: 'why; it is recorded' },
+    over: { type: 'string', value: 'snapshot', describe: 'recovery: nothing stays of this one, which cannot be proven any more' },
   },
   run: async (context) => {
     const [path = ''] = context.positionals
-    const [commit, comment] = [text(context, 'commit'), text(context, 'comment')]
-    const body = { files: filesAt(path), ...(commit === undefined ? {} : { commit }), ...(comment === undefined ? {} : { comment }) }
+    const [commit, comment, over] = [text(context, 'commit'), text(context, 'comment'), text(context, 'over')]
+    if (over !== undefined && !/^[1-9]\d{0,8}$/.test(over)) throw new Usage('name the snapshot by its number: --over 7')
+    const body = { files: filesAt(path), ...(over === undefined ? {} : { over: Number(over) }), ...(commit === undefined ? {} : { commit }), ...(comment === undefined ? {} : { comment }) }
     const { body: done } = await context.client<{ snapshot: string }>({ method: 'POST', path: '/api/v1/policy/apply', body })
     context.output.result(done, [`in force: ${done.snapshot}`])
     return 0
@@ -70,7 +72,9 @@ export const policyRollback: Command = {
     const [to = '', comment] = [text(context, 'to'), text(context, 'comment')]
     if (!/^[1-9]\d{0,8}$/.test(to)) throw new Usage('name the version to go back to: --to 3')
     if (comment === undefined) throw new Usage('say why: --comment "…"')
-    const { body } = await context.client<{ version: number; changed: boolean }>({ method: 'POST', path: `/api/v1/policy/${encodeURIComponent(id)}/rollback`, body: { to: Number(to), comment } })
+    const path = `/api/v1/policy/${encodeURIComponent(id)}`
+    const { body: seen } = await context.client<{ version: number }>({ method: 'GET', path })
+    const { body } = await context.client<{ version: number; changed: boolean }>({ method: 'POST', path: `${path}/rollback`, body: { to: Number(to), version: seen.version, comment } })
     context.output.result(body, [body.changed ? `${id} is at version ${body.version}, with the content of ${to}` : `${id} has that content already`])
     return 0
   },

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bounds } from '../../domain/policy/bounds.ts'
 import type { Path } from '../../domain/policy/check.ts'
@@ -31,7 +31,10 @@ export const isTestFile = (name: string): boolean => /\.test\.ya?ml$/.test(name)
 
 /** The files of a directory by name, policies and their tests, not those of directories below it. Rejects when it cannot be read. */
 export async function policyFiles(directory: string): Promise<PolicyFile[]> {
-  const names = (await readdir(directory)).filter((name) => /^[^.].*\.ya?ml$/.test(name)).sort()
+  const found = (await readdir(directory)).filter((name) => /^[^.].*\.ya?ml$/.test(name)).sort()
+  // A pipe would be waited for.
+  const regular = await Promise.all(found.map(async (name) => (await stat(join(directory, name))).isFile()))
+  const names = found.filter((_, at) => regular[at])
   if (names.length > mostFiles) throw new Error(`more than ${mostFiles} files in \`${directory}\``)
   const texts = await Promise.all(names.map((name) => readFile(join(directory, name), 'utf8')))
   return names.map((name, at) => ({ name, text: texts[at]! }))

@@ -9,9 +9,10 @@ import { isMisplaced, type ExceptionDocument } from '../../domain/policy/excepti
 import { compileSnapshot, contentHash, setProblems, type PolicySnapshot } from '../../domain/policy/snapshot.ts'
 import { statementText } from '../../domain/policy/statement.ts'
 import type { VerifySignature } from '../../domain/warrant.ts'
-import { loadSnapshot, publishPolicies, type Cause, type ManagedBy, type PolicyEdit, type PolicyMember, type StoredException } from '../postgres/policies.ts'
+import { loadSnapshot, publishPolicies, type Cause, type ManagedBy, type PolicyEdit, type PolicyMember, type Publication, type StoredException } from '../postgres/policies.ts'
 import { sha256Hex, type Signer } from '../signing.ts'
 import { proven, type Published } from './published.ts'
+import { readDocument } from './files.ts'
 import { compiling } from './means.ts'
 import { tzdataVersion } from './zones.ts'
 
@@ -49,32 +50,34 @@ export async function inForce({ db, verify }: Pick<Publisher, 'db' | 'verify'>):
 
 /**
  * Makes a change set the new snapshot in force: all of it or nothing. The whole set is compiled and every test beside
- * it run first. `changeOf` is told what is in force; it is asked again when somebody else publishes in between.
+ * it run first. `changeOf` is told what is in force; it is asked again when somebody else publishes in between. `over` names a
+ * snapshot that cannot be proven any more: what is published then is the whole set, and nothing of that one stays.
  */
-export async function publish(publisher: Publisher, changeOf: (base: Published | undefined) => ChangeSet): Promise<PublishResult> {
+export async function publish(publisher: Publisher, changeOf: (base: Published | undefined) => ChangeSet | Refusal, over?: number): Promise<PublishResult> {
   for (let tries = 0; tries < triesLimit; tries++) {
-    const base = await inForce(publisher)
+    const base = over === undefined ? await inForce(publisher) : undefined
     const change = changeOf(base)
+    if ('errors' in change) return { published: false, refused: change }
     const prepared = prepare(base, change)
     if ('errors' in prepared) return { published: false, refused: prepared }
     if (base && prepared.edits.length === 0 && sameBesides(base, prepared)) return { published: false, refused: null, snapshot: prepared.snapshot.hash }
     try {
-      return await commit(publisher, base, change, prepared)
+      return await commit(publisher, { onto: over ?? base?.seq ?? 0, replaces: over !== undefined }, change, prepared)
     } catch (failure) {
-      if (!(failure instanceof Failure && failure.code === 'policies_moved')) throw failure
+      if (over !== undefined || !(failure instanceof Failure && failure.code === 'policies_moved')) throw failure
     }
   }
-  throw new Failure('unavailable', 'policies_busy', `the policies were changed ${triesLimit} times while this change was checked: send it again`)
+  throw new Failure('limited', 'policies_busy', `the policies were changed ${triesLimit} times while this change was checked: send it again`)
 }
 
-const triesLimit = 3
+const triesLimit = 10
 
 type Prepared = { edits: PolicyEdit[]; snapshot: PolicySnapshot; tests: unknown[]; exceptions: StoredException[] }
 
-async function commit({ db, signer }: Publisher, base: Published | undefined, { managedBy, cause, author, comment, commit: sha }: ChangeSet, { edits, snapshot, tests, exceptions }: Prepared): Promise<PublishResult> {
-  const [onto, { hash }, { keyId }] = [base?.seq ?? 0, snapshot, signer]
-  const statement = statementText({ type: 'aegis-policy-snapshot-v1', seq: onto + 1, hash, keyId })
-  const done = await publishPolicies(db, { onto, edits, managedBy, cause, author, comment, commit: sha, hash, statement, keyId, signature: signer.sign(statement), tests, exceptions })
+async function commit({ db, signer }: Publisher, place: Pick<Publication, 'onto' | 'replaces'>, { managedBy, cause, author, comment, commit: sha }: ChangeSet, { edits, snapshot, tests, exceptions }: Prepared): Promise<PublishResult> {
+  const [{ hash }, { keyId }] = [snapshot, signer]
+  const statement = statementText({ type: 'aegis-policy-snapshot-v1', seq: place.onto + 1, hash, keyId })
+  const done = await publishPolicies(db, { ...place, edits, managedBy, cause, author, comment, commit: sha, hash, statement, keyId, signature: signer.sign(statement), tests, exceptions })
   return { published: true, ...done, snapshot: hash }
 }
 
@@ -85,6 +88,8 @@ function prepare(base: Published | undefined, change: ChangeSet): Prepared | Ref
   if (foreign.length > 0) return { code: managedBy === 'git' ? 'managed_by_api' : 'managed_by_git', errors: foreign.map(({ id }) => ({ field: id, message: foreignText(id, managedBy) })) }
 
   const changed = edits.map((edit) => toEdit(edit, members.get(edit.id))).filter(({ edit, was }) => !same(edit, was))
+  const unread = changed.flatMap(({ edit }) => unreadable(edit))
+  if (unread.length > 0) return { code: 'policy_invalid', errors: unread }
   const documents = new Map(base?.documents.map((document) => [document.id, document]))
   const hashes = new Map(base?.members.map(({ id, hash }) => [id, hash]))
   for (const { id, document } of edits) {
@@ -116,6 +121,12 @@ function exceptionsAfter(base: Published | undefined, { exceptions: given, manag
   const twice = standing.find(({ document }, at) => standing.findIndex((other) => other.document.id === document.id) !== at)
   if (twice) return { code: 'exception_misplaced', errors: [{ field: twice.document.id, message: 'two exceptions have this id: give one of them another' }] }
   return { exceptions: standing.sort((a, b) => (a.document.id < b.document.id ? -1 : 1)) }
+}
+
+/** What is signed must be readable by whoever reads it back: with its defaults filled in a document is larger than it was sent. */
+function unreadable({ id, document }: PolicyEdit): Refusal['errors'] {
+  const { problems = [] } = document ? readDocument(JSON.parse(document.text)) : {}
+  return problems.map(({ path, message }) => ({ field: `${id}${path.length > 0 ? `.${pathText(path)}` : ''}`, message: `with its defaults spelled out: ${message}` }))
 }
 
 const foreignText = (id: string, managedBy: ManagedBy): string =>

@@ -53,6 +53,7 @@ export function publishedPolicies(db: Knex, { verify, reloadMs, onChange }: Sour
   let error: string | undefined = 'the policies have not been read from the database yet'
   let confirmedAt = -Infinity
   let running: Promise<void> | undefined
+  let coming: Promise<void> | undefined
   let closed = false
 
   const update = async (): Promise<void> => {
@@ -67,8 +68,9 @@ export function publishedPolicies(db: Knex, { verify, reloadMs, onChange }: Sour
     }
     if (before.hash !== inUse?.hash || before.error !== error) onChange?.({ snapshot: inUse?.snapshot ?? nothingYet, error })
   }
-  // One look at a time: a slow answer must not overtake a newer one.
-  const reload = (): Promise<void> => (running ??= update().finally(() => (running = undefined)))
+  const lookNow = (): Promise<void> => (running = update().finally(() => (running = undefined)))
+  // One look at a time, and one more for all who ask meanwhile: the one under way may have read before they asked.
+  const reload = (): Promise<void> => (running ? (coming ??= running.then(() => ((coming = undefined), lookNow()))) : lookNow())
   const timer = setInterval(() => void reload(), reloadMs)
   timer.unref()
 
@@ -102,7 +104,7 @@ async function look(db: Knex, inUse: Published | null, verify: VerifySignature):
 const wentBack = (from: number, to: number): string =>
   `the policies of record went back from snapshot ${from} to ${to}: if the database was restored, restart this process to take them`
 
-/** Throws `Failure('forbidden', 'policies_unproven')` for anything that was not signed as it stands. */
+/** Throws `Failure('conflict', 'policies_unproven')` for anything that was not signed as it stands. */
 export function proven(stored: StoredSnapshot, verify: VerifySignature): Published {
   const { seq, hash, statement: text, keyId, signature, members, exceptions } = stored
   const statement = parseStatement(text)
@@ -119,7 +121,7 @@ export function proven(stored: StoredSnapshot, verify: VerifySignature): Publish
 }
 
 const unproven = (seq: number, why: string): Failure =>
-  new Failure('forbidden', 'policies_unproven', `snapshot ${seq} of the policies cannot be trusted: ${why}; compare control.policy_snapshots with a backup`)
+  new Failure('conflict', 'policies_unproven', `snapshot ${seq} of the policies cannot be trusted: ${why}. If its key was lost, put the public key back; otherwise compare control.policy_snapshots with a backup, or publish the whole set over it with \`aegis policy apply --over ${seq}\``)
 
 function exceptionAgain({ document }: StoredException): ExceptionDocument {
   const { exception, problems } = parseException(document, reading)

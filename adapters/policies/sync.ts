@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { LedgerActor } from '../../domain/ledger.ts'
 import type { PolicyDocument } from '../../domain/policy/document.ts'
 import { contentHash } from '../../domain/policy/snapshot.ts'
@@ -5,7 +6,7 @@ import { sha256Hex } from '../signing.ts'
 import { readCases } from './cases.ts'
 import { commitOf } from './commit.ts'
 import { cannotRead, compileFiles, filesDigest, isTestFile, policyFiles, type PolicyFile } from './files.ts'
-import { publish, type ChangeSet, type Edit, type Publisher } from './publish.ts'
+import { publish, type ChangeSet, type Edit, type Publisher, type Refusal } from './publish.ts'
 import type { Published } from './published.ts'
 import { readYaml } from './yaml.ts'
 
@@ -25,6 +26,9 @@ export type DirectorySync = {
   state(): SyncState
 }
 
+/** Half a file is rarely on disk for longer. */
+const settleMs = 250
+
 const syncer: LedgerActor = { id: 'policy-sync', kind: 'system', owner: 'aegis' }
 
 /**
@@ -41,12 +45,22 @@ export function directorySync(directory: string, publisher: Publisher): Director
       const read = await filesOf(directory)
       if ('error' in read) return void (state = { ...state, error: read.error })
       if (read.digest === done) return
+      const error = await unsettled(directory, read.digest)
+      if (error) return void (state = { ...state, error })
       const refused = await publishFiles(publisher, read.files, await commitOf(directory))
       if ('error' in refused) return void (state = { ...state, error: refused.error })
       done = read.digest
       state = { directory, commit: refused.commit, syncedAt: new Date().toISOString(), error: null }
     },
   }
+}
+
+/** Files are written one after the other, and a checkout takes its time: what still changes is looked at again later. */
+async function unsettled(directory: string, digest: string): Promise<string | undefined> {
+  await sleep(settleMs)
+  const again = await filesOf(directory)
+  if ('error' in again) return again.error
+  return again.digest === digest ? undefined : 'the files are being written: they are taken once they hold still'
 }
 
 async function filesOf(directory: string): Promise<{ files: PolicyFile[]; digest: string } | { error: string }> {
@@ -63,7 +77,7 @@ export async function publishFiles(
   publisher: Publisher,
   files: readonly PolicyFile[],
   commit: string | null,
-  { author = syncer, comment }: { author?: LedgerActor; comment?: string } = {},
+  { author = syncer, comment, over }: { author?: LedgerActor; comment?: string; over?: number } = {},
 ): Promise<{ commit: string | null } | { error: string }> {
   const tests = files.filter(({ name }) => isTestFile(name))
   const { documents, exceptions, errors } = compileFiles(files.filter(({ name }) => !isTestFile(name)))
@@ -71,10 +85,18 @@ export async function publishFiles(
   if (!documents || problems.length > 0) return { error: problems.join('\n') }
   const fileTests = tests.flatMap(({ name, text }) => readYaml(name, text).documents.map(({ value }) => value))
   const told = comment ?? (commit === null ? 'synced from its directory' : `synced at commit ${commit.slice(0, 12)}`)
-  const result = await publish(publisher, (base): ChangeSet => ({ edits: editsOf(documents, base), fileTests, exceptions, managedBy: 'git', cause: 'sync', author, comment: told, commit }))
+  const change = (base: Published | undefined): ChangeSet | Refusal => {
+    const edits = editsOf(documents, base)
+    if (documents.length === 0 && edits.length > 0) return emptied
+    return { edits, fileTests, exceptions, managedBy: 'git', cause: 'sync', author, comment: told, commit }
+  }
+  const result = await publish(publisher, change, over)
   if (result.published || !result.refused) return { commit }
   return { error: result.refused.errors.map(({ field, message }) => `${field}: ${message}`).join('\n') }
 }
+
+/** A lost mount looks like this, and so does half a checkout. */
+const emptied: Refusal = { code: 'policies_emptied', errors: [{ field: 'files', message: 'there is no policy here, and some from files are in force: leave one that is `enforcement: disabled` if none is meant' }] }
 
 function editsOf(documents: readonly PolicyDocument[], base: Published | undefined): Edit[] {
   const present = new Set(documents.map(({ id }) => id))

@@ -33,7 +33,7 @@ export const closeRemediation = guarded((db: Knex, closing: Closing): Promise<{ 
     if (standing) return { closed: false, ending: standing }
     if (isForeign(request, closing)) return { closed: false, ending: closing.ending }
     const ending = mayLand ? unfenced(closing.ending) : borneOut(closing.ending, effects)
-    await demoteAfter(trx, request, ending, effects.acted) // first, for the lock of rungs comes before the streams'
+    await demoteAfter(trx, request, ending, effects.acted || mayLand) // first, for the lock of rungs comes before the streams'
     await writeTerminal(trx, { ...closing, ending }, mayLand)
     if (handedOff) await turnHandoffsIntoRequests(trx, request, closing.newId)
     return { closed: true, ending }

@@ -35,6 +35,8 @@ export type PolicyEdit = { id: string; document: { text: string; hash: string } 
 export type Publication = {
   /** The snapshot this one was made of; 0 for none. Another one in force by now is a conflict. */
   onto: number
+  /** Nothing of that one stays: it could not be proven any more. */
+  replaces: boolean
   edits: PolicyEdit[]
   managedBy: ManagedBy
   cause: Cause
@@ -109,7 +111,8 @@ export const publishPolicies = guarded((db: Knex, publication: Publication): Pro
     const versions: Record<string, number> = {}
     for (const edit of publication.edits) versions[edit.id] = await addVersion(trx, edit, publication)
     const seq = publication.onto + 1
-    const members = membersAfter(before ? (JSON.parse(before.members) as Member[]) : [], publication.edits, versions)
+    const standing = before && !publication.replaces ? (JSON.parse(before.members) as Member[]) : []
+    const members = membersAfter(standing, publication.edits, versions)
     await addSnapshot(trx, seq, members, publication)
     await tell(trx, seq, versions, publication)
     return { seq, versions }
@@ -150,9 +153,9 @@ const addSnapshot = (trx: Knex, seq: number, members: Member[], { hash, tests, e
 /** A ledger entry is short; more edits than this are told by their number and the snapshot's hash, which covers them. */
 const mostEditsTold = 100
 
-async function tell(trx: Knex, seq: number, versions: Record<string, number>, { edits, hash, cause, author, comment, commit, keyId, exceptions }: Publication): Promise<void> {
+async function tell(trx: Knex, seq: number, versions: Record<string, number>, { edits, hash, cause, author, comment, commit, keyId, exceptions, replaces }: Publication): Promise<void> {
   const told = edits.slice(0, mostEditsTold).map(({ id, document }) => ({ id, version: versions[id]!, hash: document?.hash ?? null }))
-  const body = { seq, snapshot: hash, cause, comment, commit, keyId, edits: told, editCount: edits.length, exceptions: exceptions.slice(0, mostEditsTold).map(({ document }) => document.id) }
+  const body = { seq, snapshot: hash, cause, replaces, comment, commit, keyId, edits: told, editCount: edits.length, exceptions: exceptions.slice(0, mostEditsTold).map(({ document }) => document.id) }
   await appendEntry(trx, { stream: 'policies', stepKey: `published/${seq}`, kind: 'policies_published', actor: author, body })
   await rows(trx, `select pg_notify('aegis_policy', :seq::text)`, { seq })
 }

@@ -36,7 +36,7 @@ export type Proposal = {
   /** What holds now. */
   mode: Mode
   /** The next rung up, when the evidence suffices for it. */
-  proposal: 'approve' | 'auto' | null
+  proposal: 'suggest' | 'approve' | 'auto' | null
   /** Whether the ladder is what caps it there: anything else is raised in the settings or in the policy's file. */
   held: boolean
   /** One sentence for people: why, or what is missing. */
@@ -49,6 +49,7 @@ export function propose({ rung, ceiling, evidence }: LadderPlace, nowMs: number)
   const held = rung !== null && rung === mode && mode !== 'auto'
   const next = nextOf[mode]
   const no = (why: string): Proposal => ({ mode, proposal: null, held, why })
+  if (mode === 'observe' && held) return { mode, proposal: 'suggest', held, why: 'at `suggest` nothing acts either: people are told what would be done, and so evidence begins' }
   if (next === null) return no(mode === 'auto' ? 'it acts by itself already' : 'at `observe` nothing is suggested, so nobody can agree')
   const missing = missingFor(next, evidence, nowMs)
   if (missing.length > 0) return no(`for \`${next}\` ${missing.join('; ')}`)

@@ -55,6 +55,8 @@ export function textOf(value: unknown, path: Path, report: Report, most: number 
   if (value === '') return void report(path, 'must not be empty')
   if (value.length > most) return void report(path, `longer than ${most} characters`)
   if (!value.isWellFormed()) return void report(path, 'holds half of a surrogate pair')
+  // PostgreSQL keeps no NUL, and terminals obey the others.
+  if (/[\u0000-\u0008\u000b-\u001f\u007f]/.test(value)) return void report(path, 'holds a control character')
   return value
 }
 

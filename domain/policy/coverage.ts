@@ -19,18 +19,23 @@ export type Coverage = {
 
 export function coverageOf(snapshot: PolicySnapshot, inputs: readonly PolicyInput[]): Coverage {
   const matched = new Set<string>()
-  const seen = new Map<LeafNode, Set<Truth>>()
+  // By policy and place: policies that say the same share their leaves, and each is to be tested.
+  const seen = new Map<string, Set<Truth>>()
+  const nameOf = (policy: string, { path }: LeafNode) => `${policy} ${path}`
   for (const given of inputs) {
     const read = readRequest(given)
     if (read.problem !== undefined) continue
     for (const policy of scopeOf(snapshot, read.input, read.segments)) {
       if (evaluate(policy, read.input).truth === true) matched.add(policy.document.id)
-      for (const leaf of leavesOf(policy.when, policy.unless)) seen.set(leaf, (seen.get(leaf) ?? new Set()).add(leaf.evaluate(read.input)))
+      for (const leaf of leavesOf(policy.when, policy.unless)) {
+        const name = nameOf(policy.document.id, leaf)
+        seen.set(name, (seen.get(name) ?? new Set()).add(leaf.evaluate(read.input)))
+      }
     }
   }
   const all = snapshot.policies.flatMap(({ document, when, unless }) => leavesOf(when, unless).map((leaf) => ({ policy: document.id, leaf })))
   const uncovered = all.flatMap(({ policy, leaf }) => {
-    const unseen = answersOf(leaf).filter((truth) => !seen.get(leaf)?.has(truth))
+    const unseen = answersOf(leaf).filter((truth) => !seen.get(nameOf(policy, leaf))?.has(truth))
     return unseen.length > 0 ? [{ policy, path: leaf.path, wanted: leaf.wanted, unseen }] : []
   })
   return {

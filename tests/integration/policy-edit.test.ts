@@ -55,7 +55,9 @@ describe('a policy made through the API', () => {
     expect(await call('PUT', '/api/v1/policy/resize', { document: tighter, version: 1, comment: 'late' })).toMatchObject({ status: 409, problem: { code: 'version_conflict' } })
     expect((await call('PUT', '/api/v1/policy/resize', { document: tighter, version: 2, comment: 'same' })).body).toMatchObject({ version: 2, changed: false })
 
-    expect((await call('POST', '/api/v1/policy/resize/rollback', { to: 1, comment: 'back' })).body).toMatchObject({ version: 3 })
+    expect((await call('POST', '/api/v1/policy/resize/rollback', { to: 1, version: 2, comment: 'back' })).body).toMatchObject({ version: 3 })
+    expect(await call('POST', '/api/v1/policy/resize/rollback', { to: 2, version: 2, comment: 'late' })).toMatchObject({ status: 409, problem: { code: 'version_conflict' } })
+    expect(await call('DELETE', '/api/v1/policy/resize?version=2&comment=late')).toMatchObject({ status: 409, problem: { code: 'version_conflict' } })
     expect((await ask(5)).body).toMatchObject({ allowed: true })
     const shown = (await call('GET', '/api/v1/policy/resize')).body as { version: number; versions: { items: { version: number; comment: string }[] } }
     expect([shown.version, shown.versions.items.map(({ version, comment }) => [version, comment])]).toEqual([3, [[3, 'back'], [2, 'less'], [1, 'volumes may grow']]])
@@ -75,6 +77,7 @@ describe('a policy made through the API', () => {
     ['is nested too deep', { document: policy('odd', { when: deepCondition(12) }), comment: 'x' }, 400, 'policy_invalid', 'document.when'],
     ['has a huge list', { document: policy('odd', { when: { attr: 'context.severity', op: 'in', value: Array.from({ length: 300 }, (_, at) => `${at}`) } }), comment: 'x' }, 400, 'policy_invalid', 'document.when.value'],
     ['asks for a regular expression', { document: policy('odd', { when: { attr: 'context.severity', op: 'matches', value: '(a+)+$' } }), comment: 'x' }, 400, 'policy_invalid', 'document.when.op'],
+    ['holds what PostgreSQL cannot keep', { document: policy('odd', { message: 'a\u0007b' }), comment: 'x' }, 400, 'policy_invalid', 'document.message'],
     ['has no reason given', { document: policy('odd') }, 400, 'bad_request', 'comment'],
     ['comes with a test it fails', { document: policy('odd'), comment: 'x', tests: [failing] }, 400, 'policy_tests_failed', 'test `large ones too`'],
   ])('is refused when it %s, with the place and the reason, and the running snapshot stays', async (_what, body, status, code, field) => {
@@ -122,6 +125,20 @@ describe('the audit log of policies', () => {
     expect(items).toMatchObject([{ result: answer['effect'], code: answer['code'], snapshot: answer['snapshot'] }])
     const stored = await loadSnapshotByHash(db.reader, items[0]!.snapshot)
     expect(JSON.parse(JSON.stringify(decide(proven(stored!, api.deps.publisher.verify).snapshot, items[0]!.input)))).toEqual(answer['decision'])
+  })
+
+  test('gives no answer that it could not put on record', async () => {
+    await db.owner.raw('alter table control.policy_audit_logs rename to away')
+    expect((await ask(3)).status).toBe(503)
+    await db.owner.raw('alter table control.away rename to policy_audit_logs')
+    expect((await ask(3)).status).toBe(200)
+  })
+
+  test('knows policies that could not be confirmed: nothing is allowed by them', async () => {
+    const { policies } = api.deps
+    Object.assign(api.deps, { policies: () => ({ ...policies(), stale: true, error: 'away' }) })
+    expect((await ask(3)).body).toMatchObject({ allowed: false, code: 'policy_stale', message: expect.stringContaining('away') })
+    Object.assign(api.deps, { policies })
   })
 
   test('is filtered by who, what and how it came out', async () => {

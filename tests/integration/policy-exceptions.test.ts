@@ -62,7 +62,7 @@ test('what is signed covers exceptions: one that was put in by hand is not taken
   await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })
   await db.owner.raw(`alter table control.policy_snapshots disable trigger user`)
   await db.owner.raw(`update control.policy_snapshots set exceptions = replace(exceptions, 'k8s:main/shop/**', 'k8s:**') where seq = (select max(seq) from control.policy_snapshots)`)
-  await expect(call(ann, 'POST', '/api/v1/policy', { document: { apiVersion: 'aegis.dev/policy/v1', id: 'more', effect: 'deny', actions: ['*'], resources: ['**'] }, comment: 'x' })).resolves.toMatchObject({ status: 403, problem: { code: 'policies_unproven' } })
+  await expect(call(ann, 'POST', '/api/v1/policy', { document: { apiVersion: 'aegis.dev/policy/v1', id: 'more', effect: 'deny', actions: ['*'], resources: ['**'] }, comment: 'x' })).resolves.toMatchObject({ status: 409, problem: { code: 'policies_unproven' } })
   await db.owner.raw(`update control.policy_snapshots set exceptions = replace(exceptions, 'k8s:**', 'k8s:main/shop/**') where seq = (select max(seq) from control.policy_snapshots)`)
   await call(ann, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })
 })

@@ -15,7 +15,7 @@ let directory: string
 beforeAll(async () => {
   db = await openDatabase()
   api = await startApi({ db: db.api, temporal: '127.0.0.1:1' })
-  user = await keyFor(db.api, ['user'])
+  user = await keyFor(db.api, ['auditor'])
   directory = mkdtempSync(join(tmpdir(), 'aegis-policy-test-'))
   for (const name of readdirSync(join(checkout, 'policies')).filter((each) => each.endsWith('.yaml'))) cpSync(join(checkout, 'policies', name), join(directory, name))
 })

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { mkdtempSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { publish, type ChangeSet, type Publisher } from '../../../adapters/policies/publish.ts'
@@ -89,6 +90,28 @@ describe('a directory that is synced', () => {
     source.close()
   })
 
+  test('is not taken while it is being written, nor where nothing is left of it', async () => {
+    put('a.yaml', policy('a'))
+    put('b.yaml', policy('guard', { effect: 'deny', actions: ['node:drain'] }))
+    const sync = directorySync(directory, publisher())
+    await sync.round()
+    writeFileSync(join(directory, 'b.yaml'), '')
+    const taken = sync.round()
+    await sleep(50)
+    put('b.yaml', policy('guard', { effect: 'deny', actions: ['node:*'] }))
+    await taken
+    expect(sync.state().error).toContain('being written')
+    await sync.round()
+    const source = await reader()
+    expect([sync.state().error, source.ids()]).toEqual([null, ['a', 'guard']])
+    for (const name of readdirSync(directory)) rmSync(join(directory, name))
+    await sync.round()
+    expect(sync.state().error).toContain('there is no policy here')
+    await source.reload()
+    expect(source.ids()).toEqual(['a', 'guard'])
+    source.close()
+  })
+
   test.each([
     ['cannot be read', () => writeFileSync(join(directory, 'a.yaml'), 'id: a\nid: b\n'), 'a.yaml:2'],
     ['breaks a test beside it', () => put('a.yaml', policy('a', { effect: 'deny' })), 'pods may act'],
@@ -172,6 +195,48 @@ describe('whoever decides by the policies of record', () => {
 })
 
 describe('publishing', () => {
+  test('what could not be read back is not signed: a document grows when its defaults are filled in', async () => {
+    const values = Array.from({ length: 120 }, (_, at) => `${at}`.padStart(256, 'x'))
+    const full = { ...policy('edge'), when: { attr: 'context.word', op: 'in', value: values } }
+    const room = 32_768 - JSON.stringify(full).length
+    const edge = readDocument({ ...full, when: { attr: 'context.word', op: 'in', value: [...values, 'y'.repeat(Math.min(room - 3, 256))] } }).policy
+    const change = { ...edit('a'), edits: [{ id: 'edge', document: edge! }] }
+    const result = await publish(publisher(), () => change)
+    if (!result.published) expect(result.refused).toMatchObject({ code: 'policy_invalid', errors: [{ field: 'edge', message: expect.stringContaining('larger than') }] })
+    expect(await publish(publisher(), () => edit('b'))).toMatchObject({ published: true })
+  })
+
+  test('over a snapshot that cannot be proven any more, the whole set is published anew, and says so', async () => {
+    await publish(publisher(), () => edit('lost', { effect: 'deny' }))
+    await asAttacker(`update control.policy_snapshots set signature = reverse(signature)`)
+    await expect(publish(publisher(), () => edit('a'))).rejects.toMatchObject({ code: 'policies_unproven', message: expect.stringContaining('--over 1') })
+    await expect(publish(publisher(), () => edit('a'), 7)).rejects.toMatchObject({ code: 'policies_moved' })
+    expect(await publish(publisher(), () => edit('a'), 1)).toMatchObject({ published: true, seq: 2 })
+    const source = await reader()
+    expect(source.ids()).toEqual(['a'])
+    expect((await readStream(db.api, 'policies')).at(-1)).toMatchObject({ body: { seq: 2, replaces: true } })
+    source.close()
+  })
+
+  test('who asks while a look is under way is shown what stands then', async () => {
+    await publish(publisher(), () => edit('a'))
+    const source = await reader()
+    const looking = source.reload()
+    await publish(publisher(), () => edit('b'))
+    await source.reload()
+    expect(source.ids()).toEqual(['a', 'b'])
+    await looking
+    source.close()
+  })
+
+  test('an edit of one policy runs, and keeps, the tests that came from files', async () => {
+    put('a.yaml', policy('a'))
+    put('a.test.yaml', inTest('act'))
+    await directorySync(directory, publisher()).round()
+    expect(await publish(publisher(), () => edit('b', { effect: 'deny', actions: ['node:drain'] }))).toMatchObject({ published: true })
+    expect(await publish(publisher(), () => edit('c', { effect: 'deny' }))).toMatchObject({ refused: { code: 'policy_tests_failed' } })
+  })
+
   test('two at once both stand, one upon the other', async () => {
     await publish(publisher(), () => edit('a'))
     const ids = ['b', 'c', 'd']

@@ -1,0 +1,47 @@
+/** What policies are asked about that may take seconds: it is done in a thread of its own (`policy-thread.mjs`). */
+import { readCases } from '../adapters/policies/cases.ts'
+import { compileFiles, isTestFile, type PolicyFile, type WhereOf } from '../adapters/policies/files.ts'
+import { compiling } from '../adapters/policies/means.ts'
+import { tzdataVersion, wallClock } from '../adapters/policies/zones.ts'
+import { runCase, type CaseResult } from '../domain/policy/cases.ts'
+import { pathOfText } from '../domain/policy/check.ts'
+import { coverageOf, type Coverage } from '../domain/policy/coverage.ts'
+import type { PolicyDocument } from '../domain/policy/document.ts'
+import type { Finding, LeftOut } from '../domain/policy/lint/finding.ts'
+import { lintPolicies } from '../domain/policy/lint/lint.ts'
+import type { History } from '../domain/policy/lint/upkeep.ts'
+import { compileSnapshot, type PolicySnapshot } from '../domain/policy/snapshot.ts'
+
+/** `files` are linted with their lines; without them the documents, which are in force under these hashes. */
+export type LintJob = { kind: 'lint'; nowMs: number; history: History } & ({ files: PolicyFile[] } | { documents: PolicyDocument[]; hashes: [id: string, hash: string][] })
+/** Policies and, in `*.test.yaml`, their tests. */
+export type TestJob = { kind: 'test'; files: PolicyFile[] }
+export type PolicyJob = LintJob | TestJob
+
+export type Linted = { findings: (Finding & { where: string | null })[]; leftOut: LeftOut[] }
+export type Tested = { snapshot: string; results: CaseResult[]; coverage: Coverage }
+export type DoneOf<Job extends PolicyJob> = Job extends LintJob ? Linted : Tested
+
+/** Both were compiled before they came here: what does not compile is a bug. */
+export const doJob = (job: PolicyJob): Linted | Tested => (job.kind === 'lint' ? lint(job) : test(job))
+
+function lint(job: LintJob): Linted {
+  const { snapshot, where } = 'files' in job ? compiled(job.files) : { snapshot: inForce(job), where: () => undefined }
+  const { findings, leftOut } = lintPolicies(snapshot, { nowMs: job.nowMs, wallClock, tzdata: tzdataVersion, history: job.history })
+  return { findings: findings.map((one) => ({ ...one, where: one.policy === null ? null : (where(one.policy, pathOfText(one.path)) ?? null) })), leftOut }
+}
+
+const inForce = ({ documents, hashes }: Extract<LintJob, { documents: unknown }>): PolicySnapshot => compileSnapshot(documents, { ...compiling, hashes: new Map(hashes) })
+
+function test({ files }: TestJob): Tested {
+  const { snapshot } = compiled(files)
+  const { cases, errors } = readCases(files.filter(({ name }) => isTestFile(name)))
+  if (!cases) throw new Error(errors.join('\n'))
+  return { snapshot: snapshot.hash, results: cases.map((each) => runCase(snapshot, each)), coverage: coverageOf(snapshot, cases.map(({ input }) => input)) }
+}
+
+function compiled(files: readonly PolicyFile[]): { snapshot: PolicySnapshot; where: WhereOf } {
+  const loaded = compileFiles(files.filter(({ name }) => !isTestFile(name)))
+  if (loaded.snapshot) return loaded
+  throw new Error(loaded.errors.join('\n'))
+}
