@@ -70,6 +70,14 @@ describe('a bad outcome takes the policies that permitted the act down a rung', 
     expect(await rungs(lost.namespace)).toHaveLength(1)
   })
 
+  test('a call that may still land counts as one that did', async () => {
+    const given = { ...(await recorded(db, { namespace: `n-${randomUUID()}`, standing: stood('auto', 'scale') })) }
+    await beginAttempt(db.execution, given)
+    expect(await close(given.id, 'blocked', { source: 'reconciler', runId: null })).toMatchObject({ ending: { outcome: 'needs_human', reason: 'unfenced' } })
+    const { rows: found } = await db.reader.raw('select mode from ledger.rung where remediation_id = ?', [given.id])
+    expect(found).toEqual([{ mode: 'approve' }])
+  })
+
   test('healed takes nobody down, and neither does what never acted', async () => {
     const healed = await acted({ verdict: 'better' })
     await close(healed.id, 'healed')
@@ -120,14 +128,14 @@ resources: ['k8s:*/**']
 `
 
 describe('the next decision', () => {
-  const evaluate = async (namespace: string, storeOf: Partial<typeof store> = {}) => {
-    const target = { cluster: 'main', namespace, kind: 'Deployment', name: randomUUID() } as const
+  const evaluate = async (namespace: string, { cluster = 'main', stale = false }: { cluster?: string; stale?: boolean } = {}) => {
+    const target = { cluster, namespace, kind: 'Deployment', name: randomUUID() } as const
     const { id } = await decided(db, { target })
     const deps = {
-      db: db.decision, store: { ...store, ...storeOf }, freshId, settings: { modeOf: () => 'auto', approvalTimeoutMs: 60_000, tzdata: 't' },
-      policies: { current: () => ({ snapshot: compileFiles([{ name: 'a.yaml', text: policy }]).snapshot!, ageMs: 0, stale: false }) },
+      db: db.decision, store, freshId, settings: { modeOf: () => 'auto', approvalTimeoutMs: 60_000, tzdata: 't' },
+      policies: { current: () => ({ snapshot: compileFiles([{ name: 'a.yaml', text: policy }]).snapshot!, ageMs: 0, stale, ...(stale ? { error: 'away' } : {}) }) },
     } as unknown as DecisionDeps
-    const result = await evaluatePolicy(deps)({ id, cluster: 'main', digest })
+    const result = await evaluatePolicy(deps)({ id, cluster, digest })
     return { id, result, stored: (await store.latestDecision(db.reader, id))! }
   }
 
@@ -155,12 +163,18 @@ describe('the next decision', () => {
     expect(result).toMatchObject({ proceed: 'stop', ending: { outcome: 'suggested', reason: 'mode_suggest', message: expect.stringContaining(`after remediation \`${again.id}\``) } })
   })
 
+  test('is a denial where the policies could not be confirmed, whatever they would say', async () => {
+    const { result } = await evaluate(`n-${randomUUID()}`, { stale: true })
+    expect(result).toMatchObject({ proceed: 'stop', ending: { outcome: 'denied', reason: 'policy_stale', message: expect.stringContaining('away') } })
+  })
+
   test('elsewhere, and of policies that do not permit it, is as before', async () => {
     const [given, other] = [await acted(), await acted({ policies: ['elsewhere'] })]
     await close(given.id, 'needs_human')
     await close(other.id, 'needs_human')
     expect((await evaluate(`n-${randomUUID()}`)).result).toMatchObject({ proceed: 'act' })
     expect((await evaluate(other.namespace)).result).toMatchObject({ proceed: 'act' })
+    expect((await evaluate(given.namespace, { cluster: 'edge' })).result).toMatchObject({ proceed: 'act' })
   })
 
   test('is not made where rungs cannot be read', async () => {
