@@ -140,13 +140,14 @@ const apply = route({
   path: '/api/v1/policy/apply',
   permission: 'policy:write',
   summary: 'Make these files the whole of what Git manages',
-  description: 'For pipelines: what is not among the files any more is taken back, policies made through the API stay. Refused while the API syncs a directory of its own. `over` is for recovery alone: it names a snapshot that cannot be proven any more, of which nothing stays.',
+  description: 'For pipelines: what is not among the files any more is taken back, policies made through the API stay. Refused while the API syncs a directory of its own and has taken it as it stands. `over` is for recovery alone: it names a snapshot that cannot be proven any more, of which nothing stays.',
   tag,
   body: z.strictObject({ ...files.shape, commit: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/, 'must be a full commit id').nullable().default(null), comment: comment.optional(), over: z.int().min(1).optional() }),
   bodyLimitBytes: candidateBodyLimitBytes,
   output: { 200: z.strictObject({ snapshot: z.string(), commit: z.string().nullable() }) },
   handle: async ({ deps, principal, body }) => {
-    if (deps.sync && body.over === undefined) throw conflict('directory_synced', 'this API syncs the directory in AEGIS_POLICY_DIRECTORY and would undo it', 'change the files there, or set AEGIS_POLICY_DIRECTORY to nothing')
+    // Where the directory is not taken as it stands, nothing undoes what is published here.
+    if (deps.sync && deps.sync.state().error === null && body.over === undefined) throw conflict('directory_synced', 'this API syncs the directory in AEGIS_POLICY_DIRECTORY and would undo it', 'change the files there, or set AEGIS_POLICY_DIRECTORY to nothing')
     const done = await publishFiles(deps.publisher, body.files, body.commit, { author: actorOf(principal), ...shape.given({ comment: body.comment, over: body.over }) })
     if ('error' in done) throw fieldProblem('policy_invalid', done.error.split('\n').slice(0, 20).map((message) => ({ field: 'files', message })))
     await deps.refreshPolicies()

@@ -49,8 +49,11 @@ create table control.policy_snapshots (
   author text not null,
   comment text not null,
   commit text,
+  -- Of the files it was made of, by name and content; null for an edit.
+  files_digest text,
   at timestamptz not null default now()
 );
+create index policy_snapshot_files on control.policy_snapshots (files_digest, seq) where files_digest is not null;
 create index policy_snapshot_hash on control.policy_snapshots (hash, seq);
 
 -- Asked for by one person, in force once another agrees.

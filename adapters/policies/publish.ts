@@ -32,6 +32,8 @@ export type ChangeSet = {
   author: LedgerActor
   comment: string
   commit: string | null
+  /** Of the files that it comes from. */
+  filesDigest?: string | null
 }
 
 /** `field` names the policy or the test; the message what is wrong with it. */
@@ -74,10 +76,10 @@ const triesLimit = 10
 
 type Prepared = { edits: PolicyEdit[]; snapshot: PolicySnapshot; tests: unknown[]; exceptions: StoredException[] }
 
-async function commit({ db, signer }: Publisher, place: Pick<Publication, 'onto' | 'replaces'>, { managedBy, cause, author, comment, commit: sha }: ChangeSet, { edits, snapshot, tests, exceptions }: Prepared): Promise<PublishResult> {
+async function commit({ db, signer }: Publisher, place: Pick<Publication, 'onto' | 'replaces'>, { managedBy, cause, author, comment, commit: sha, filesDigest = null }: ChangeSet, { edits, snapshot, tests, exceptions }: Prepared): Promise<PublishResult> {
   const [{ hash }, { keyId }] = [snapshot, signer]
   const statement = statementText({ type: 'aegis-policy-snapshot-v1', seq: place.onto + 1, hash, keyId })
-  const done = await publishPolicies(db, { ...place, edits, managedBy, cause, author, comment, commit: sha, hash, statement, keyId, signature: signer.sign(statement), tests, exceptions })
+  const done = await publishPolicies(db, { ...place, edits, managedBy, cause, author, comment, commit: sha, filesDigest, hash, statement, keyId, signature: signer.sign(statement), tests, exceptions })
   return { published: true, ...done, snapshot: hash }
 }
 

@@ -59,7 +59,8 @@ export function publishedPolicies(db: Knex, { verify, reloadMs, onChange }: Sour
   const update = async (): Promise<void> => {
     const lookedAt = performance.now()
     const seen = await look(db, inUse, verify)
-    if (closed) return
+    // An answer that was overtaken says nothing new.
+    if (closed || (!('error' in seen) && inUse && seen.seq < inUse.seq)) return
     const before = { hash: inUse?.hash, error }
     error = 'error' in seen ? seen.error : undefined
     if (!('error' in seen)) {

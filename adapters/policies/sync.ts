@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { LedgerActor } from '../../domain/ledger.ts'
 import type { PolicyDocument } from '../../domain/policy/document.ts'
 import { contentHash } from '../../domain/policy/snapshot.ts'
+import { filesReplaced } from '../postgres/policies.ts'
 import { sha256Hex } from '../signing.ts'
 import { readCases } from './cases.ts'
 import { commitOf } from './commit.ts'
@@ -45,7 +46,7 @@ export function directorySync(directory: string, publisher: Publisher): Director
       const read = await filesOf(directory)
       if ('error' in read) return void (state = { ...state, error: read.error })
       if (read.digest === done) return
-      const error = await unsettled(directory, read.digest)
+      const error = (await unsettled(directory, read.digest)) ?? (done === undefined && (await filesReplaced(publisher.db, read.digest)) ? replaced(directory) : undefined)
       if (error) return void (state = { ...state, error })
       const refused = await publishFiles(publisher, read.files, await commitOf(directory))
       if ('error' in refused) return void (state = { ...state, error: refused.error })
@@ -54,6 +55,10 @@ export function directorySync(directory: string, publisher: Publisher): Director
     },
   }
 }
+
+/** A process that starts with an old copy, as in the middle of a rolling update, does not bring it back. */
+const replaced = (directory: string): string =>
+  `what is in \`${directory}\` was in force before and has been replaced since: if it is meant, publish it with \`aegis policy apply ${directory}\``
 
 /** Files are written one after the other, and a checkout takes its time: what still changes is looked at again later. */
 async function unsettled(directory: string, digest: string): Promise<string | undefined> {
@@ -88,7 +93,7 @@ export async function publishFiles(
   const change = (base: Published | undefined): ChangeSet | Refusal => {
     const edits = editsOf(documents, base)
     if (documents.length === 0 && edits.length > 0) return emptied
-    return { edits, fileTests, exceptions, managedBy: 'git', cause: 'sync', author, comment: told, commit }
+    return { edits, fileTests, exceptions, managedBy: 'git', cause: 'sync', author, comment: told, commit, filesDigest: filesDigest(files) }
   }
   const result = await publish(publisher, change, over)
   if (result.published || !result.refused) return { commit }

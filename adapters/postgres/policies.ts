@@ -43,6 +43,8 @@ export type Publication = {
   author: LedgerActor
   comment: string
   commit: string | null
+  /** Of the files it is made of; null for an edit. */
+  filesDigest: string | null
   hash: string
   statement: string
   keyId: string
@@ -61,6 +63,17 @@ export const loadSnapshot = guarded(async (db: Knex, known = ''): Promise<Stored
   if (!newest || newest.statement === known) return newest && 'known'
   const row = await first<SnapshotRow>(db, `select ${snapshotColumns} from control.policy_snapshots where seq = :seq`, { seq: newest.seq })
   return row && toSnapshot(db, row)
+})
+
+/** Whether these files were in force once, and others have been since. */
+export const filesReplaced = guarded(async (db: Knex, filesDigest: string): Promise<boolean> => {
+  const row = await first<{ newest: string | null; known: boolean }>(
+    db,
+    `select (select files_digest from control.policy_snapshots where files_digest is not null order by seq desc limit 1) as newest,
+       exists (select from control.policy_snapshots where files_digest = :filesDigest) as known`,
+    { filesDigest },
+  )
+  return row?.known === true && row.newest !== filesDigest
 })
 
 /** The snapshot that decisions name by this hash, the newest where it came back. */
@@ -142,12 +155,12 @@ async function addVersion(trx: Knex, { id, document, tests }: PolicyEdit, { mana
   return row.version
 }
 
-const addSnapshot = (trx: Knex, seq: number, members: Member[], { hash, tests, exceptions, statement, keyId, signature, cause, author, comment, commit }: Publication) =>
+const addSnapshot = (trx: Knex, seq: number, members: Member[], { hash, tests, exceptions, statement, keyId, signature, cause, author, comment, commit, filesDigest }: Publication) =>
   rows(
     trx,
-    `insert into control.policy_snapshots (seq, hash, members, tests, exceptions, statement, key_id, signature, cause, author, comment, commit)
-     values (:seq, :hash, :members, :tests, :exceptions, :statement, :keyId, :signature, :cause, :author, :comment, :commit)`,
-    { seq, hash, members: JSON.stringify(members), tests: JSON.stringify(tests), exceptions: JSON.stringify(exceptions), statement, keyId, signature, cause, author: author.id, comment, commit },
+    `insert into control.policy_snapshots (seq, hash, members, tests, exceptions, statement, key_id, signature, cause, author, comment, commit, files_digest)
+     values (:seq, :hash, :members, :tests, :exceptions, :statement, :keyId, :signature, :cause, :author, :comment, :commit, :filesDigest)`,
+    { seq, hash, members: JSON.stringify(members), tests: JSON.stringify(tests), exceptions: JSON.stringify(exceptions), statement, keyId, signature, cause, author: author.id, comment, commit, filesDigest },
   )
 
 /** A ledger entry is short; more edits than this are told by their number and the snapshot's hash, which covers them. */

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { publish, type ChangeSet, type Publisher } from '../../../adapters/policies/publish.ts'
 import { publishedPolicies, type PolicySource } from '../../../adapters/policies/published.ts'
-import { readDocument } from '../../../adapters/policies/files.ts'
-import { directorySync } from '../../../adapters/policies/sync.ts'
+import { policyFiles, readDocument } from '../../../adapters/policies/files.ts'
+import { directorySync, publishFiles } from '../../../adapters/policies/sync.ts'
 import { listen } from '../../../adapters/postgres/listen.ts'
 import { readStream } from '../../../adapters/postgres/ledger.ts'
 import { listSnapshots, listVersions } from '../../../adapters/postgres/policies.ts'
@@ -87,6 +87,24 @@ describe('a directory that is synced', () => {
     expect(source.ids()).toEqual(['a', 'c'])
     expect((await listSnapshots(db.api, { limit: 10 })).items.map(({ seq }) => seq)).toEqual([2, 1])
     expect((await listVersions(db.api, 'b', { limit: 10 })).items.map(({ version, hash }) => [version, hash === null])).toEqual([[2, true], [1, false]])
+    source.close()
+  })
+
+  test('that is an old copy is not brought back by a process that starts with it, unless somebody says so', async () => {
+    put('a.yaml', policy('a'))
+    await directorySync(directory, publisher()).round()
+    put('b.yaml', policy('guard', { effect: 'deny' }))
+    await directorySync(directory, publisher()).round()
+    rmSync(join(directory, 'b.yaml'))
+    const late = directorySync(directory, publisher())
+    await late.round()
+    expect(late.state().error).toContain('has been replaced since')
+    const source = await reader()
+    expect(source.ids()).toEqual(['a', 'guard'])
+    await publishFiles(publisher(), await policyFiles(directory), null)
+    await late.round()
+    await source.reload()
+    expect([late.state().error, source.ids()]).toEqual([null, ['a']])
     source.close()
   })
 
