@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:f
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createKeys } from '../../adapters/signing.ts'
 import { freePorts } from '../../sandbox/ports.ts'
 import { checkout } from '../../sandbox/setup/programs.mjs'
 import { eventually, stack } from '../helpers/stack.ts'
@@ -27,6 +28,8 @@ const environment = (port: number | undefined, more: Record<string, string> = {}
   AEGIS_NAMESPACES: 'shop',
   AEGIS_POLICY_DIRECTORY: join(checkout, 'policies'),
   AEGIS_RULES_FILE: join(checkout, 'rules/default.yaml'),
+  AEGIS_POLICY_KEY_FILE: join(directory, 'policy.key'),
+  AEGIS_POLICY_PUBLIC_KEYS_FILE: join(directory, 'policy.pub'),
   AEGIS_FIRST_KEY_FILE: join(directory, 'first-key'),
   PORT: String(port),
   ...more,
@@ -43,6 +46,7 @@ beforeAll(async () => {
   db = await openDatabase()
   temporalNamespace = await ownTemporalNamespace(stack.temporal.address)
   directory = mkdtempSync(join(tmpdir(), 'aegis-cli-'))
+  createKeys(join(directory, 'policy.key'), join(directory, 'policy.pub'))
   const ports = await freePorts(2)
   urls = ports.map((port) => `http://127.0.0.1:${port}`)
   processes = ports.map((port) => startProcess(environment(port)))
@@ -69,7 +73,7 @@ const aegis = (args: string[], env: Record<string, string> = {}): Promise<Ran> =
 test('two processes that start at once make one first key, which only its owner can read', async () => {
   expect(apiKey).toMatch(/^aegis_/)
   expect(statSync(join(directory, 'first-key')).mode & 0o777).toBe(0o600)
-  expect(readdirSync(directory)).toEqual(['first-key'])
+  expect(readdirSync(directory).filter((name) => !name.startsWith('policy.'))).toEqual(['first-key'])
   expect(Number((await db.owner.raw('select count(*) from control.api_key')).rows[0].count)).toBe(1)
   for (const { output } of processes) expect(output()).not.toContain(apiKey.split('_').slice(2).join('_'))
   for (const url of urls) expect((await aegis(['list'], { AEGIS_URL: url })).code).toBe(0)
