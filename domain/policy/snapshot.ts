@@ -94,13 +94,17 @@ function snapshotHash(hashed: readonly { document: PolicyDocument; hash: string 
   return `sha256:${sha256(canonicalJson(covered))}`
 }
 
+/** One for all: what thousands of policies read for each decision stays in the processor's cache. */
+const none: readonly CompiledException[] = Object.freeze([])
+
 /** Parts that policies of one set have in common. */
 type Shared = { nodes: KnownNodes; globs: Map<string, Glob>; exceptions: readonly ExceptionDocument[] }
 
 function compilePolicy(document: PolicyDocument, hash: string, means: Means, { nodes, globs, exceptions }: Shared): CompiledPolicy {
   const when = compileCondition(document.when, 'when', means, nodes)
   const unless = compileCondition(document.unless, 'unless', means, nodes)
-  const excepted = exceptions.filter(({ policy }) => policy === document.id).map((one) => compileException(one, means, nodes))
+  const covering = exceptions.filter(({ policy }) => policy === document.id)
+  const excepted = covering.length === 0 ? none : covering.map((one) => compileException(one, means, nodes))
   const { notBefore, notAfter } = document.validity
   return Object.freeze({
     document,
