@@ -3,7 +3,7 @@ import type { FactsForDecision } from '../adapters/postgres/facts.ts'
 import type { StoredPlan } from '../adapters/postgres/plans.ts'
 import type { Rung } from '../domain/autonomy/rung.ts'
 import { standingOf } from '../domain/autonomy/standing.ts'
-import { decide, refusal } from '../domain/policy/decide.ts'
+import { decideBy } from '../domain/policy/decide.ts'
 import type { Decision } from '../domain/policy/decision.ts'
 import { policyInput, type Approval, type Facts, type PolicyInput } from '../domain/policy/input.ts'
 import { capByMode, rungsOf, type Capped } from '../domain/policy/mode.ts'
@@ -38,17 +38,13 @@ export const evaluatePolicy =
 type Judged = { decision: Decision; capped: Capped; autonomy: Autonomy }
 
 function judge({ policies, settings }: DecisionDeps, input: PolicyInput, namespace: string, standing: readonly Rung[]): Judged {
-  const { snapshot, stale, error } = policies.current()
-  // Policies nobody could read for so long may no longer say what people think they say.
-  const decision = stale ? refusal(snapshot, input, 'policy_stale', staleReason(error)) : decide(snapshot, input)
+  const decision = decideBy(policies.current(), input)
   const given = settings.modeOf(namespace)
   const rungs = rungsOf(decision, standing)
   const capped = capByMode(decision, given, rungs)
   const { mode, code, message } = capped
   return { decision, capped, autonomy: { given, rungs, standing: standingOf(decision.binding, given, rungs), mode, code, message } }
 }
-
-const staleReason = (error = 'no reason known') => `the policies in force could not be confirmed: ${error}`
 
 async function inputOf(
   { db, store, settings }: DecisionDeps,

@@ -9,8 +9,7 @@ import * as shape from './shapes.ts'
 
 const tag = 'Autonomy'
 
-const { mode } = shape
-const policyId = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must be the id of a policy: at most 63 lower-case letters, digits and dashes')
+const { mode, policyId } = shape
 const count = z.int()
 /** The Wilson lower bound at 95 % of the counts beside it, from 0 to 1. */
 const bound = z.number()

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { apiConfig, processEnvironment, type ApiConfig } from '../adapters/config.ts'
 import { createLogger, scrub } from '../adapters/log.ts'
 import { createApiMetrics, createRegistry, healthServer } from '../adapters/metrics.ts'
-import { publishedPolicies, type PolicySource } from '../adapters/policies/published.ts'
+import { policyReloadMs, publishedPolicies, type PolicySource } from '../adapters/policies/published.ts'
 import { directorySync, type DirectorySync } from '../adapters/policies/sync.ts'
 import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
 import { listen } from '../adapters/postgres/listen.ts'
@@ -26,7 +26,6 @@ import { ensureFirstKey } from './first-key.ts'
 import { policyAudit } from './policy-question.ts'
 import type { ApiDeps, ApiSettings } from './route.ts'
 
-const policyReloadMs = 5_000
 const syncEveryMs = 3_000
 const retryMs = 2_000
 const poolMax = 20

@@ -1,7 +1,7 @@
 /** Policies of record: create, read, change, take back, roll back, publish from files. */
 import { z } from 'zod'
 import { readDocument } from '../adapters/policies/files.ts'
-import { inForce, publish, type ChangeSet, type PublishResult, type Refusal } from '../adapters/policies/publish.ts'
+import { publish, type ChangeSet, type PublishResult, type Refusal } from '../adapters/policies/publish.ts'
 import type { Published } from '../adapters/policies/published.ts'
 import { publishFiles } from '../adapters/policies/sync.ts'
 import { actorOf } from '../adapters/postgres/ledger.ts'
@@ -16,7 +16,7 @@ import * as shape from './shapes.ts'
 
 const tag = 'Policy'
 
-export const policyId = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$/, 'must be a policy id: lower-case letters, digits and dashes')
+const { policyId } = shape
 const version = z.int().min(1)
 const comment = shape.reason
 const tests = z.array(z.record(z.string(), z.unknown())).max(1_000)
@@ -178,7 +178,7 @@ async function told(deps: ApiDeps, wanted: string, result: PublishResult): Promi
   if (!result.published && result.refused) throw refusedProblem(result.refused)
   await deps.refreshPolicies()
   if (result.published) return { id: wanted, version: result.versions[wanted] ?? null, snapshot: result.snapshot, seq: result.seq, changed: true }
-  const standing = (await inForce(deps.publisher)) ?? null
+  const standing = deps.policies().published
   return { id: wanted, version: memberOf(standing, wanted).version, snapshot: result.snapshot, seq: standing?.seq ?? null, changed: false }
 }
 

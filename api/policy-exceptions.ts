@@ -1,7 +1,7 @@
 /** Exceptions: for a while a deny or an approval policy does not hold, because one person asked and another agreed. */
 import { z } from 'zod'
 import { reading } from '../adapters/policies/means.ts'
-import { inForce, publish, type ChangeSet } from '../adapters/policies/publish.ts'
+import { publish, type ChangeSet } from '../adapters/policies/publish.ts'
 import type { Published } from '../adapters/policies/published.ts'
 import { actorOf } from '../adapters/postgres/ledger.ts'
 import { decideException, listExceptions, loadException, proposeException, type ExceptionProposal } from '../adapters/postgres/policy-exceptions.ts'
@@ -10,7 +10,7 @@ import { pathText } from '../domain/policy/check.ts'
 import { exceptionApiVersion, isMisplaced, type ExceptionDocument } from '../domain/policy/exception.ts'
 import { parseException } from '../domain/policy/parse-exception.ts'
 import type { Principal } from '../domain/remediation.ts'
-import { memberOf, policyId, refusedProblem } from './policy-edit.ts'
+import { memberOf, refusedProblem } from './policy-edit.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
 import * as shape from './shapes.ts'
@@ -42,7 +42,7 @@ const list = route({
   permission: 'policy:read',
   summary: 'Exceptions from one policy that were ever asked for, newest first',
   tag,
-  params: z.strictObject({ id: policyId }),
+  params: z.strictObject({ id: shape.policyId }),
   output: { 200: z.strictObject({ items: z.array(exceptionView) }) },
   handle: async ({ deps, params }) => reply(200, { items: (await listExceptions(deps.db, params.id)).map(toView) }),
 })
@@ -54,7 +54,7 @@ const propose = route({
   summary: 'Ask for an exception from a deny or an approval policy',
   description: 'It holds once another person approves it, until `expiresAt`, at most 30 days later; every decision that it opens names it and both people.',
   tag,
-  params: z.strictObject({ id: policyId }),
+  params: z.strictObject({ id: shape.policyId }),
   body: z.strictObject({
     actions: z.array(z.string()).min(1).default(['*']),
     resources: z.array(z.string()).min(1),
@@ -64,7 +64,7 @@ const propose = route({
   }),
   output: { 201: exceptionView },
   handle: async ({ deps, principal, params, body }) => {
-    const base = (await inForce(deps.publisher)) ?? null
+    const base = deps.policies().published
     memberOf(base, params.id)
     const proposal = { id: freshId(), policy: params.id, ...body, expiresAt: new Date(body.expiresAt).toISOString() }
     const { actions, resources, when } = checked(proposal, base!, principal)

@@ -13,7 +13,7 @@ import type { History } from '../domain/policy/lint/upkeep.ts'
 import { compileSnapshot, type PolicySnapshot } from '../domain/policy/snapshot.ts'
 
 /** `files` are linted with their lines; without them the documents, which are in force under these hashes. */
-export type LintJob = { kind: 'lint'; nowMs: number; history: History } & ({ files: PolicyFile[] } | { documents: PolicyDocument[]; hashes: [id: string, hash: string][] })
+export type LintJob = { kind: 'lint'; nowMs: number; history: History } & ({ files: PolicyFile[] } | { documents: PolicyDocument[]; hashes: [id: string, hash: string][]; where?: undefined })
 /** Policies and, in `*.test.yaml`, their tests. */
 export type TestJob = { kind: 'test'; files: PolicyFile[] }
 export type PolicyJob = LintJob | TestJob
@@ -26,12 +26,12 @@ export type DoneOf<Job extends PolicyJob> = Job extends LintJob ? Linted : Teste
 export const doJob = (job: PolicyJob): Linted | Tested => (job.kind === 'lint' ? lint(job) : test(job))
 
 function lint(job: LintJob): Linted {
-  const { snapshot, where } = 'files' in job ? compiled(job.files) : { snapshot: inForce(job), where: () => undefined }
+  // Exceptions come and go: what is linted is what holds without them.
+  const { documents, hashes = [], where = () => undefined } = 'files' in job ? compiled(job.files) : job
+  const snapshot = compileSnapshot(documents, { ...compiling, hashes: new Map(hashes) })
   const { findings, leftOut } = lintPolicies(snapshot, { nowMs: job.nowMs, wallClock, tzdata: tzdataVersion, history: job.history })
   return { findings: findings.map((one) => ({ ...one, where: one.policy === null ? null : (where(one.policy, pathOfText(one.path)) ?? null) })), leftOut }
 }
-
-const inForce = ({ documents, hashes }: Extract<LintJob, { documents: unknown }>): PolicySnapshot => compileSnapshot(documents, { ...compiling, hashes: new Map(hashes) })
 
 function test({ files }: TestJob): Tested {
   const { snapshot } = compiled(files)
@@ -40,7 +40,9 @@ function test({ files }: TestJob): Tested {
   return { snapshot: snapshot.hash, results: cases.map((each) => runCase(snapshot, each)), coverage: coverageOf(snapshot, cases.map(({ input }) => input)) }
 }
 
-function compiled(files: readonly PolicyFile[]): { snapshot: PolicySnapshot; where: WhereOf } {
+type Compiled = { snapshot: PolicySnapshot; documents: PolicyDocument[]; where: WhereOf; hashes?: undefined }
+
+function compiled(files: readonly PolicyFile[]): Compiled {
   const loaded = compileFiles(files.filter(({ name }) => !isTestFile(name)))
   if (loaded.snapshot) return loaded
   throw new Error(loaded.errors.join('\n'))

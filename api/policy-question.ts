@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import { savePolicyAudit, type PolicyAuditDraft } from '../adapters/postgres/policy-audit.ts'
 import { freshId } from '../adapters/signing.ts'
 import { Failure } from '../domain/failure.ts'
-import { decide, refusal } from '../domain/policy/decide.ts'
+import { decideBy } from '../domain/policy/decide.ts'
 import type { Decision } from '../domain/policy/decision.ts'
 import type { PolicyInput } from '../domain/policy/input.ts'
 import { canonical } from '../domain/policy/request.ts'
@@ -14,8 +14,8 @@ export const isAllowed = ({ effect, breaches }: Decision): boolean => effect ===
 
 /** Answers a question put to the policies directly. It is on record, by whom and with all its facts, before anybody hears the answer. */
 export async function asked({ policies, auditPolicy }: Pick<ApiDeps, 'policies' | 'auditPolicy'>, by: Principal, input: PolicyInput): Promise<Decision> {
-  const { snapshot, stale, error } = policies()
-  const decision = stale ? refusal(snapshot, input, 'policy_stale', `the policies in force could not be confirmed: ${error ?? 'no reason known'}`) : decide(snapshot, input)
+  const current = policies()
+  const decision = decideBy(current, input)
   const { action, resource, type } = input
   const { effect: result, code, message: reason } = decision
   await auditPolicy({
@@ -29,7 +29,7 @@ export async function asked({ policies, auditPolicy }: Pick<ApiDeps, 'policies' 
     allowed: isAllowed(decision),
     code,
     reason,
-    snapshot: snapshot.hash,
+    snapshot: current.snapshot.hash,
     input: canonical(input) ?? JSON.stringify(null),
   })
   return decision

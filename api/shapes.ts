@@ -10,6 +10,8 @@ const nameRule = 'must be a Kubernetes name: at most 253 lower-case letters, dig
 
 /** RFC 1123 label: clusters, namespaces. */
 export const labelName = z.string().regex(labelForm, labelRule)
+/** As the parser of policies has it. */
+export const policyId = z.string().regex(labelForm, 'must be the id of a policy: at most 63 lower-case letters, digits and dashes')
 /** RFC 1123 subdomain: pods, deployments. */
 export const objectName = z.string().regex(nameForm, nameRule)
 

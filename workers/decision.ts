@@ -6,7 +6,7 @@ import type { DecisionDeps } from '../activities/deps.ts'
 import { stepInterceptor } from '../activities/interceptor.ts'
 import { decisionConfig, processEnvironment, type DecisionConfig } from '../adapters/config.ts'
 import { clusterReader, connectCluster } from '../adapters/kubernetes/client.ts'
-import { publishedPolicies } from '../adapters/policies/published.ts'
+import { policyReloadMs, publishedPolicies } from '../adapters/policies/published.ts'
 import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
 import { listen, type Channel } from '../adapters/postgres/listen.ts'
 import { ensurePartitions } from '../adapters/postgres/partitions.ts'
@@ -26,7 +26,6 @@ import { pollingState, runWorkerProcess, workerOptions } from './process.ts'
 import { stepHooks } from './steps.ts'
 
 const config = decisionConfig(processEnvironment())
-const policyReloadMs = 5_000
 /** The ledger's partitions are made this far ahead; a worker that is up one day in that time is enough. */
 const partitionMonthsAhead = 3
 const partitionEveryMs = 12 * 3_600_000

@@ -45,7 +45,7 @@ export type PublishResult =
   | { published: false; refused: Refusal }
 
 /** What is in force and proven; undefined when nothing was ever published. */
-export async function inForce({ db, verify }: Pick<Publisher, 'db' | 'verify'>): Promise<Published | undefined> {
+async function inForce({ db, verify }: Pick<Publisher, 'db' | 'verify'>): Promise<Published | undefined> {
   const stored = await loadSnapshot(db)
   return stored === undefined || stored === 'known' ? undefined : proven(stored, verify)
 }
@@ -108,7 +108,8 @@ function prepare(base: Published | undefined, change: ChangeSet): Prepared | Ref
   const { exceptions } = excepted
   const snapshot = compileSnapshot(all, { ...compiling, hashes, exceptions: exceptions.map(({ document }) => document) })
   const tests = fileTests ?? base?.tests ?? []
-  const testsBeside = all.flatMap(({ id }) => edits.find((edit) => edit.id === id)?.tests ?? members.get(id)?.tests ?? [])
+  const given = new Map(edits.map((edit) => [edit.id, edit.tests]))
+  const testsBeside = all.flatMap(({ id }) => given.get(id) ?? members.get(id)?.tests ?? [])
   const errors = failuresOf(snapshot, [...tests, ...testsBeside])
   return errors.length > 0 ? { code: 'policy_tests_failed', errors } : { edits: changed.map(({ edit }) => edit), snapshot, tests, exceptions }
 }

@@ -41,6 +41,9 @@ export type SourceOptions = {
 /** A stored snapshot whose signature and hashes hold. */
 export type Published = StoredSnapshot & { documents: PolicyDocument[]; snapshot: PolicySnapshot }
 
+/** How often whoever decides looks whether there is a newer set, besides being told. */
+export const policyReloadMs = 5_000
+
 const nothingYet = compileSnapshot([], compiling)
 
 /**

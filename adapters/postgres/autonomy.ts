@@ -4,7 +4,7 @@ import type { LadderKey, Rung } from '../../domain/autonomy/rung.ts'
 import { modes, type Mode, type Principal } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
 import { actorOf } from './ledger.ts'
-import { demote, lockRungs, promote, standingRung, toRung, type RungRow } from './rungs.ts'
+import { lockRungs, standingRung, takeStep, toRung, type RungRow } from './rungs.ts'
 import { inTransaction, orNull, rows } from './sql.ts'
 
 /** One place of the ladder: what stands there, what speaks for more, and whether that suffices. */
@@ -40,7 +40,7 @@ export const promoteRung = guarded((db: Knex, { mode, reason, principal, ...key 
     if (proposal === null) return { stepped: false, because: 'not_proposed', why }
     if (proposal !== mode) return { stepped: false, because: 'other_mode', why: `what is proposed is \`${proposal}\`: one rung at a time` }
     if (!held) return { stepped: false, because: 'not_held', why }
-    await promote(trx, { ...key, mode, reason, evidence: { ...evidence, from: rung?.mode ?? null }, remediationId: null, actor: actorOf(principal), about: null })
+    await takeStep(trx, 'promoted', { ...key, mode, reason, evidence: { ...evidence, from: rung?.mode ?? null }, remediationId: null, actor: actorOf(principal), about: null })
     return { stepped: true, rung: await standing(trx, key) }
   }),
 )
@@ -51,7 +51,7 @@ export const demoteRung = guarded((db: Knex, { mode, reason, principal, ...key }
     await lockRungs(trx)
     const stands = (await standingRung(trx, key))?.mode ?? 'auto'
     if (modes.indexOf(mode) >= modes.indexOf(stands)) return { stepped: false, because: 'not_lower', stands }
-    await demote(trx, { ...key, mode, reason, evidence: { from: stands }, remediationId: null, actor: actorOf(principal), about: null })
+    await takeStep(trx, 'demoted', { ...key, mode, reason, evidence: { from: stands }, remediationId: null, actor: actorOf(principal), about: null })
     return { stepped: true, rung: await standing(trx, key) }
   }),
 )

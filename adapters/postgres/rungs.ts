@@ -55,7 +55,7 @@ export async function demoteAfter(trx: Knex, request: RequestRow, ending: Ending
     const { cluster, namespace } = request
     const reason = `remediation \`${request.id}\` ended ${ending.outcome}`
     const evidence = { outcome: ending.outcome, reason: ending.reason, verdict: ending.verdict, actedAt, rung }
-    await demote(trx, { policy, cluster, namespace, mode, reason, evidence, remediationId: request.id, actor: systemActor, about: subjectOf(toRequest(request)) })
+    await takeStep(trx, 'demoted', { policy, cluster, namespace, mode, reason, evidence, remediationId: request.id, actor: systemActor, about: subjectOf(toRequest(request)) })
   }
 }
 
@@ -78,16 +78,10 @@ export type RungStep = LadderKey & {
   about: LedgerSubject | null
 }
 
-/** One step down, with its entry; the caller holds the lock and has looked. */
-export async function demote(trx: Knex, step: RungStep): Promise<void> {
-  const { rungId, changes, parameters, body } = insertion(step, 'demoted')
-  await write(trx, { changes, parameters, entry: { stream: 'autonomy', stepKey: `demoted/${rungId}`, kind: 'demoted', actor: step.actor, about: step.about, body }, step: undefined })
-}
-
-/** One step up. */
-export async function promote(trx: Knex, step: RungStep): Promise<void> {
-  const { rungId, changes, parameters, body } = insertion(step, 'promoted')
-  await write(trx, { changes, parameters, entry: { stream: 'autonomy', stepKey: `promoted/${rungId}`, kind: 'promoted', actor: step.actor, about: step.about, body }, step: undefined })
+/** One step, with its entry; the caller holds the lock and has looked. */
+export async function takeStep(trx: Knex, kind: Rung['kind'], step: RungStep): Promise<void> {
+  const { rungId, changes, parameters, body } = insertion(step, kind)
+  await write(trx, { changes, parameters, entry: { stream: 'autonomy', stepKey: `${kind}/${rungId}`, kind, actor: step.actor, about: step.about, body }, step: undefined })
 }
 
 function insertion({ actor, about: _about, ...step }: RungStep, kind: Rung['kind']) {

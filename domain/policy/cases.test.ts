@@ -75,4 +75,11 @@ describe('coverage', () => {
     const inputs = [input({ replicas: 4 }), input({ replicas: 9 }), input({}, { labels: { team: 'a' } })]
     expect(coverageOf(small, inputs).uncovered).toEqual([])
   })
+
+  test('counts for the policy that was asked, not for another that says the same elsewhere', () => {
+    const when = { attr: 'request.replicas', op: 'lte', value: 4 }
+    const twins = compileSnapshot([policy('here', { effect: 'allow', when }), policy('there', { effect: 'allow', resources: ['k8s:other/**'], when })], { sha256, wallClock })
+    const inputs = [{ replicas: 4 }, { replicas: 5 }, {}].map((request) => input(request))
+    expect(coverageOf(twins, inputs)).toMatchObject({ neverMatched: ['there'], uncovered: [{ policy: 'there', unseen: [true, false, 'unknown'] }] })
+  })
 })

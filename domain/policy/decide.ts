@@ -25,6 +25,10 @@ export function decide(snapshot: PolicySnapshot, input: PolicyInput): Decision {
   }
 }
 
+/** By policies that may be too old to trust: those nobody could confirm may no longer say what people think they say. */
+export const decideBy = ({ snapshot, stale, error = 'no reason known' }: { snapshot: PolicySnapshot; stale: boolean; error?: string }, input: PolicyInput): Decision =>
+  stale ? refusal(snapshot, input, 'policy_stale', `the policies in force could not be confirmed: ${error}`) : decide(snapshot, input)
+
 function conclude(snapshot: PolicySnapshot, input: PolicyInput, inputDigest: string, scope: CompiledPolicy[]): Decision {
   const ruling = ruleOn(input, scope)
   const { effect, code, determining, counted, all, obligations, mode, breaches, approvals } = ruling

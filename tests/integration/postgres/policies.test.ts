@@ -214,13 +214,12 @@ describe('whoever decides by the policies of record', () => {
 
 describe('publishing', () => {
   test('what could not be read back is not signed: a document grows when its defaults are filled in', async () => {
-    const values = Array.from({ length: 120 }, (_, at) => `${at}`.padStart(256, 'x'))
-    const full = { ...policy('edge'), when: { attr: 'context.word', op: 'in', value: values } }
-    const room = 32_768 - JSON.stringify(full).length
-    const edge = readDocument({ ...full, when: { attr: 'context.word', op: 'in', value: [...values, 'y'.repeat(Math.min(room - 3, 256))] } }).policy
-    const change = { ...edit('a'), edits: [{ id: 'edge', document: edge! }] }
-    const result = await publish(publisher(), () => change)
-    if (!result.published) expect(result.refused).toMatchObject({ code: 'policy_invalid', errors: [{ field: 'edge', message: expect.stringContaining('larger than') }] })
+    const sized = (last: number) => ({ ...policy('edge'), when: { attr: 'context.word', op: 'in', value: [...Array.from({ length: 125 }, (_, at) => `${at}`.padStart(256, 'x')), 'y'.repeat(last)] } })
+    const sent = Array.from({ length: 256 }, (_, at) => at + 1).map(sized).filter((one) => Buffer.byteLength(JSON.stringify(one)) <= 32_768).at(-1)!
+    const { policy: edge } = readDocument(sent)
+    expect(JSON.stringify(edge).length).toBeGreaterThan(32_768)
+    const result = await publish(publisher(), () => ({ ...edit('a'), edits: [{ id: 'edge', document: edge! }] }))
+    expect(result).toMatchObject({ published: false, refused: { code: 'policy_invalid', errors: [{ field: 'edge', message: expect.stringContaining('larger than') }] } })
     expect(await publish(publisher(), () => edit('b'))).toMatchObject({ published: true })
   })
 
