@@ -103,13 +103,13 @@ export const guards: readonly Guard[] = [
     file: 'activities/attempt.ts',
     line: "if (phase === 'act' && fault !== null && hasRecovered(",
     without: "if (phase === 'undo' && fault !== null && hasRecovered(",
-    test: { file: 'targets', name: 'what was wrong is so no more when the attempt looks .guard: recovered. a (pod|release) that has' },
+    test: { file: 'targets', name: 'what was wrong is so no more when the attempt looks .guard: recovered. a pod that has become ready is not evicted' },
   },
   {
     guard: 'what a person asks for is no fault that could be gone',
     file: 'activities/permission.ts',
     line: 'return { plan, fault }',
     without: "return { plan, fault: fault ?? 'stuck_pod' }",
-    test: { file: 'targets', name: 'what was wrong is so no more when the attempt looks .guard: recovered. what a person asks for' },
+    test: { file: 'targets', name: 'what was wrong is so no more when the attempt looks .guard: recovered. what a person asks for is done all the same' },
   },
 ]
