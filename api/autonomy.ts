@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { demoteRung, ladderLimit, listLadder, promoteRung, type LadderView, type StepRefused } from '../adapters/postgres/autonomy.ts'
+import { demoteRung, evidenceLimit, ladderLimit, listLadder, promoteRung, type LadderView, type StepRefused } from '../adapters/postgres/autonomy.ts'
 import { enough } from '../domain/autonomy/proposal.ts'
 import { wilsonLowerBound } from '../domain/autonomy/wilson.ts'
 import { defaultCluster } from './accept.ts'
@@ -54,7 +54,7 @@ const list = route({
   path: '/api/v1/autonomy',
   permission: 'autonomy:read',
   summary: 'How far each policy may go in each namespace, and what speaks for more',
-  description: `Evidence of the last 90 days. Nothing is ever promoted by itself. At most ${ladderLimit} places.`,
+  description: `Evidence of the last 90 days, counted over the newest ${evidenceLimit} decisions and acts of what is asked about. Nothing is ever promoted by itself. At most ${ladderLimit} places.`,
   tag,
   query: z.strictObject({ policy: policyId.optional(), cluster: shape.labelName.optional(), namespace: shape.labelName.optional() }),
   output: { 200: z.strictObject({ items: z.array(place), enough: bound }) },

@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import { canonicalJson } from '../../domain/canonical.ts'
 import { Failure } from '../../domain/failure.ts'
 import type { LedgerActor } from '../../domain/ledger.ts'
-import { parseCase, runCase, type PolicyCase } from '../../domain/policy/cases.ts'
+import { parseCase, runCase } from '../../domain/policy/cases.ts'
 import { pathText } from '../../domain/policy/check.ts'
 import type { PolicyDocument } from '../../domain/policy/document.ts'
 import { isMisplaced, type ExceptionDocument } from '../../domain/policy/exception.ts'
@@ -21,10 +21,13 @@ export type Publisher = { db: Knex; signer: Signer; verify: VerifySignature }
 /** `tests` are plain test documents; left out, those beside the policy stay. Without a document the policy is taken back. */
 export type Edit = { id: string; document: PolicyDocument | null; tests?: unknown[] }
 
+/** A plain test document, and in words where a person finds it. */
+export type PlacedTest = { value: unknown; place: string }
+
 export type ChangeSet = {
   edits: Edit[]
   /** Replace the tests that came from files. */
-  fileTests?: unknown[]
+  fileTests?: PlacedTest[]
   /** Replace the exceptions that are managed in the same way. */
   exceptions?: ExceptionDocument[]
   managedBy: ManagedBy
@@ -107,11 +110,12 @@ function prepare(base: Published | undefined, change: ChangeSet): Prepared | Ref
   if ('errors' in excepted) return excepted
   const { exceptions } = excepted
   const snapshot = compileSnapshot(all, { ...compiling, hashes, exceptions: exceptions.map(({ document }) => document) })
-  const tests = fileTests ?? base?.tests ?? []
+  const fromFiles = fileTests ?? (base?.tests ?? []).map((value) => ({ value, place: 'from the files' }))
   const given = new Map(edits.map((edit) => [edit.id, edit.tests]))
-  const testsBeside = all.flatMap(({ id }) => given.get(id) ?? members.get(id)?.tests ?? [])
-  const errors = failuresOf(snapshot, [...tests, ...testsBeside])
-  return errors.length > 0 ? { code: 'policy_tests_failed', errors } : { edits: changed.map(({ edit }) => edit), snapshot, tests, exceptions }
+  const beside = all.flatMap(({ id }) => (given.get(id) ?? members.get(id)?.tests ?? []).map((value) => ({ value, place: `beside \`${id}\`` })))
+  const errors = failuresOf(snapshot, [...fromFiles, ...beside])
+  if (errors.length > 0) return { code: 'policy_tests_failed', errors }
+  return { edits: changed.map(({ edit }) => edit), snapshot, tests: fromFiles.map(({ value }) => value), exceptions }
 }
 
 /** What is over goes, and so does what was an exception from a policy that is gone. */
@@ -148,15 +152,11 @@ const same = ({ document, tests }: PolicyEdit, was: PolicyMember | undefined): b
 const sameBesides = (base: Published, { tests, exceptions }: Prepared): boolean =>
   canonicalJson([tests, exceptions]) === canonicalJson([base.tests, base.exceptions])
 
-function failuresOf(snapshot: PolicySnapshot, tests: readonly unknown[]): Refusal['errors'] {
-  return tests.flatMap((value, at) => {
+function failuresOf(snapshot: PolicySnapshot, tests: readonly PlacedTest[]): Refusal['errors'] {
+  return tests.flatMap(({ value, place }) => {
     const { test, problems } = parseCase(value, tzdataVersion)
-    if (!test) return problems.map(({ path, message }) => ({ field: `tests[${at}].${pathText(path)}`, message }))
-    return failureOf(snapshot, test)
+    if (!test) return problems.map(({ path, message }) => ({ field: `test (${place}).${pathText(path)}`, message }))
+    const { ok, failures, message } = runCase(snapshot, test)
+    return ok ? [] : [{ field: `test \`${test.name}\` (${place})`, message: `${failures.join('; ')} (${message})` }]
   })
-}
-
-function failureOf(snapshot: PolicySnapshot, test: PolicyCase): Refusal['errors'] {
-  const { ok, failures, message } = runCase(snapshot, test)
-  return ok ? [] : [{ field: `test \`${test.name}\``, message: `${failures.join('; ')} (${message})` }]
 }

@@ -88,7 +88,7 @@ export async function publishFiles(
   const { documents, exceptions, errors } = compileFiles(files.filter(({ name }) => !isTestFile(name)))
   const problems = [...(errors ?? []), ...(readCases(tests).errors ?? [])]
   if (!documents || problems.length > 0) return { error: problems.join('\n') }
-  const fileTests = tests.flatMap(({ name, text }) => readYaml(name, text).documents.map(({ value }) => value))
+  const fileTests = tests.flatMap(({ name, text }) => readYaml(name, text).documents.map(({ value, where }) => ({ value, place: where([]) })))
   const told = comment ?? (commit === null ? 'synced from its directory' : `synced at commit ${commit.slice(0, 12)}`)
   const change = (base: Published | undefined): ChangeSet | Refusal => {
     const edits = editsOf(documents, base)

@@ -15,7 +15,13 @@ export type LadderFilter = Partial<LadderKey>
 /** More places than this are not shown at once: narrow the question. */
 export const ladderLimit = 1_000
 
-/** Every policy, cluster and namespace with a decision that it permitted, or with a rung; by name. At most 1,000. */
+/** What is counted of the newest, for one question: far more than a bound needs, and read in a second. */
+export const evidenceLimit = 50_000
+
+/**
+ * Every policy, cluster and namespace with a decision that it permitted, or with a rung; by name. At most 1,000, and of
+ * the decisions and acts that the filter leaves the newest 50,000: a narrower question reaches further back.
+ */
 export const listLadder = guarded(async (db: Knex, filter: LadderFilter): Promise<LadderView[]> => {
   const { policy, cluster, namespace } = filter
   const parameters = orNull({ policy, cluster, namespace, windowMs: evidenceWindowMs, agreementMs: agreementWindowMs })
@@ -94,6 +100,7 @@ const evidenceSql = `
     select s.policy, r.cluster, r.namespace, r.kind, r.name, r.action, r.door, d.id, d.proceed, d.decided_at, d.ordinal, s.ceiling
     from ledger.decision d join ledger.request r on r.id = d.id, lateral jsonb_to_recordset(d.autonomy -> 'standing') s(policy text, ceiling text)
     where d.decided_at > ${window} and d.proceed <> 'deny' and ${wanted('s.policy', 'r')}
+    order by d.decided_at desc limit ${evidenceLimit}
   ), standing as (
     select distinct on (policy_id, cluster, namespace) policy_id as policy, cluster, namespace, to_jsonb(g) as rung,
       max(at) filter (where kind = 'demoted') over (partition by policy_id, cluster, namespace) as demoted_at
@@ -127,6 +134,7 @@ const evidenceSql = `
     from ledger.intent i join ledger.terminal t on t.id = i.id join ledger.warrant w on w.warrant_id = i.warrant_id
       join ledger.decision d on d.decision_id = w.decision_id, lateral jsonb_to_recordset(d.autonomy -> 'standing') s(policy text)
     where i.phase = 'act' and i.result in ('applied', 'presumed') and i.settled_at > ${window} and ${wanted('s.policy', 'i')}
+    order by i.settled_at desc limit ${evidenceLimit}
   ), acts as (
     select ${place}, count(*) filter (where healed) as healed, count(*) filter (where bad) as bad, max(closed_at) filter (where bad) as last_bad_at from ended group by ${place}
   )

@@ -34,11 +34,11 @@ beforeEach(async () => {
   for (const name of readdirSync(directory)) rmSync(join(directory, name), { recursive: true })
 })
 
-/** Whoever owns the tables can take the triggers away first. */
+/** Whoever owns the tables can take the triggers away first, for as long as it takes. */
 async function asAttacker(sql: string): Promise<void> {
   for (const table of ['policy_versions', 'policy_snapshots']) await db.owner.raw(`alter table control.${table} disable trigger user`)
   await db.owner.raw(sql)
-  for (const table of ['policy_versions', 'policy_snapshots']) await db.owner.raw(`alter table control.${table} enable always trigger refuse_change; alter table control.${table} enable always trigger refuse_truncate`)
+  for (const table of ['policy_versions', 'policy_snapshots']) await db.owner.raw(`alter table control.${table} enable trigger user`)
 }
 
 const policy = (id: string, changes: object = {}) => ({ apiVersion: 'aegis.dev/policy/v1', id, effect: 'allow', actions: ['*'], resources: ['**'], owner: 'tests', ...changes })
@@ -275,7 +275,23 @@ describe('publishing', () => {
   test('tests beside a policy are run again whatever changes', async () => {
     const withTest = edit('a')
     await publish(publisher(), () => ({ ...withTest, edits: [{ ...withTest.edits[0]!, tests: [inTest('act')] }] }))
-    expect(await publish(publisher(), () => edit('b', { effect: 'deny' }))).toMatchObject({ refused: { code: 'policy_tests_failed', errors: [{ field: 'test `pods may act`' }] } })
+    expect(await publish(publisher(), () => edit('b', { effect: 'deny' }))).toMatchObject({ refused: { code: 'policy_tests_failed', errors: [{ field: 'test `pods may act` (beside `a`)' }] } })
+  })
+
+  test('a test that fails is named with the place it stands at', async () => {
+    put('a.yaml', policy('a', { effect: 'deny' }))
+    put('a.test.yaml', inTest('deny'), inTest('act'))
+    const files = await policyFiles(directory)
+    expect(await publishFiles(publisher(), files, null)).toEqual({ error: expect.stringMatching(/^test `pods may act` \(a\.test\.yaml:3\): /) })
+  })
+
+  test('a row far above the newest is refused: nothing could come after it', async () => {
+    await publish(publisher(), () => edit('a'))
+    for (const [table, column] of [['policy_snapshots', 'seq'], ['policy_versions', 'version']] as const) {
+      const [row] = (await db.owner.raw(`select * from control.${table}`)).rows as object[]
+      await expect(db.api(`control.${table}`).insert({ ...row, [column]: 2_147_483_647 })).rejects.toThrow(/2147483647 does not follow 1/)
+    }
+    expect(await publish(publisher(), () => edit('b'))).toMatchObject({ published: true, seq: 2 })
   })
 
   test('each publication is a chained entry of the ledger, with who and why', async () => {
