@@ -5,7 +5,7 @@ import type { Rung } from '../domain/autonomy/rung.ts'
 import { standingOf } from '../domain/autonomy/standing.ts'
 import { decideBy } from '../domain/policy/decide.ts'
 import type { Decision } from '../domain/policy/decision.ts'
-import { policyInput, type Approval, type Facts, type PolicyInput } from '../domain/policy/input.ts'
+import { policyInput, type Approval, type Facts, type PolicyInput, type RemediationFacts } from '../domain/policy/input.ts'
 import { capByMode, rungsOf, type Capped } from '../domain/policy/mode.ts'
 import type { RemediationRequest } from '../domain/remediation.ts'
 import type { DecisionDeps } from './deps.ts'
@@ -22,18 +22,22 @@ export const evaluatePolicy =
   (deps: DecisionDeps): DecisionSteps['evaluatePolicy'] =>
   async ({ id, digest }) => {
     const { db, store, settings } = deps
-    const { request, plan: stored, now: at, approvals, rungs } = await loadPlanned(deps, id, digest)
+    const { request, plan: stored, now: at, approvals, askedUntil, rungs } = await loadPlanned(deps, id, digest)
     const now = at.getTime()
     const input = await inputOf(deps, request, stored, approvals.map(toApproval), now)
     const { decision, capped, autonomy } = judge(deps, input, request.target.namespace, rungs)
 
     const decisionId = deps.freshId()
     const answerTimeoutMs = decision.obligations.approvalTtlMs ?? settings.approvalTimeoutMs
-    const answerBy = capped.proceed === 'ask' ? new Date(now + answerTimeoutMs) : null
+    const answerBy = capped.proceed === 'ask' ? answerEnd(now + answerTimeoutMs, request, askedUntil) : null
     const row = { decisionId, id, planDigest: digest, input, decision, autonomy, proceed: capped.proceed, answerBy }
     const evaluated = answerOf(capped, decision, decisionId, answerTimeoutMs)
     return endingWith((step) => store.saveDecision(db, row, step), () => evaluated)
   }
+
+/** A second question about the same plan does not begin the wait anew, and none outlasts the remediation. */
+const answerEnd = (untilMs: number, { deadlineAt }: RemediationRequest, askedUntil: Date | null): Date =>
+  new Date(Math.min(untilMs, Date.parse(deadlineAt), askedUntil?.getTime() ?? Infinity))
 
 type Judged = { decision: Decision; capped: Capped; autonomy: Autonomy }
 
@@ -46,32 +50,33 @@ function judge({ policies, settings }: DecisionDeps, input: PolicyInput, namespa
   return { decision, capped, autonomy: { given, rungs, standing: standingOf(decision.binding, given, rungs), mode, code, message } }
 }
 
-async function inputOf(
-  { db, store, settings }: DecisionDeps,
-  request: RemediationRequest,
-  { plan, baseline, labels }: Pick<StoredPlan, 'plan' | 'baseline' | 'labels'>,
-  approvals: Approval[],
-  now: number,
-): Promise<PolicyInput> {
-  const history = await store.historyCounts(db, { workload: plan.workload, action: request.action }, Object.values(windows))
-  return policyInput({
-    request: publicFacts(request),
-    plan,
-    health: baseline,
-    labels: labels.workload,
-    ...(labels.namespace ? { namespaceLabels: labels.namespace } : {}),
-    podReady: plan.action === 'restart_pod' && plan.podReady,
-    history: historyFacts(history),
-    approvals,
-    now,
-    tzdata: settings.tzdata,
-  })
+async function inputOf(deps: DecisionDeps, request: RemediationRequest, stored: StoredPlan, approvals: Approval[], now: number): Promise<PolicyInput> {
+  const { db, store, settings } = deps
+  const { plan } = stored
+  const [seen, history] = await Promise.all([seenNow(deps, stored, now), store.historyCounts(db, { workload: plan.workload, action: request.action }, Object.values(windows))])
+  return policyInput({ request, plan, ...seen, history: historyFacts(history), approvals, now, tzdata: settings.tzdata })
 }
 
-/** The request as it was accepted, without the row's bookkeeping. */
-function publicFacts({ id, door, principal, action, target, parameters, reason, severity, fault, incident, attempt, acceptedAt, deadlineAt }: RemediationRequest): RemediationRequest {
-  return { id, door, principal, action, target, parameters, reason, severity, fault, incident, attempt, acceptedAt, deadlineAt }
+/** A plan is judged by its own look for this long: as it is made and checked, nothing is read twice. */
+const freshMs = 5_000
+
+type Seen = Pick<RemediationFacts, 'health' | 'podReady' | 'labels' | 'namespaceLabels'>
+
+/**
+ * The target as it is now. A run that waited, for people or for its turn, is not judged by what it saw before: the
+ * ready pods that a bound counts on may be gone. Of what is no longer the same object nothing is known.
+ */
+async function seenNow({ clusters }: DecisionDeps, { plan, baseline, labels, observedAt }: StoredPlan, now: number): Promise<Seen> {
+  const podReady = plan.action === 'restart_pod' && plan.podReady
+  if (now - Date.parse(observedAt) <= freshMs) return { health: baseline, podReady, ...labelFacts(labels) }
+  const { cluster, namespace, kind, name, uid } = plan.target
+  const observation = await clusters(cluster).observe({ cluster, namespace, kind, name })
+  if (observation?.uid !== uid) return { health: null, podReady }
+  return { health: observation.health, podReady: observation.kind === 'Pod' && observation.ready, ...labelFacts(observation.labels) }
 }
+
+const labelFacts = ({ workload, namespace }: StoredPlan['labels']): Pick<Seen, 'labels' | 'namespaceLabels'> =>
+  ({ labels: workload, ...(namespace ? { namespaceLabels: namespace } : {}) })
 
 type History = Awaited<ReturnType<DecisionDeps['store']['historyCounts']>>
 

@@ -1,12 +1,14 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Plan } from '../domain/plan.ts'
+import { noObligations } from '../domain/policy/obligations.ts'
 import type { Warrant } from '../domain/warrant.ts'
 import type { DecisionDeps } from './deps.ts'
 import { issueWarrant } from './issue-warrant.ts'
 
 const input = { id: 'r1', cluster: 'main', digest: 'sha256:p', decisionId: 'd1' }
-const allowing = { decisionId: 'd1', proceed: 'act', planDigest: 'sha256:p', decision: { validUntil: null } }
-const landed = { planDigest: 'sha256:p', result: 'applied', decisionId: 'd0', undoSame: false }
+const at = (ms: number) => new Date(ms).toISOString()
+const allowing = { decisionId: 'd1', decidedAt: at(5_000), proceed: 'act', planDigest: 'sha256:p', decision: { validUntil: null, obligations: noObligations } }
+const landed = { planDigest: 'sha256:p', result: 'applied', decisionId: 'd0', decidedAt: at(1_000), undoSame: false }
 
 type Told = { latest?: object; preflight?: string | null; act?: object | undefined; verdict?: string | null; saved?: string }
 
@@ -15,7 +17,7 @@ function stage({ latest = allowing, preflight = 'clear', act, verdict = null, sa
   const deps = {
     db: {},
     store: {
-      factsForWarrant: async () => ({ plan: { plan: { target: { cluster: 'main' } } as Plan }, latest, preflight, approvals: ['a1'], act, verdict, now: new Date(5_000) }),
+      factsForWarrant: async () => ({ plan: { plan: { target: { cluster: 'main' } } as Plan }, latest, preflight, approvals: [{ answerId: 'a1', at: at(4_000) }, { answerId: 'a2', at: at(5_001) }], act, verdict, now: new Date(5_000) }),
       saveWarrant: async () => saved,
     },
     signer: { keyId: 'k1', sign: (text: string) => (signed.push(text), 'signature') },
@@ -33,9 +35,18 @@ describe('a warrant to act', () => {
     expect(warrant()).toMatchObject({ audience: 'main', planDigest: 'sha256:p', decisionId: 'd1', approvals: ['a1'], issuedAtMs: 5_000, expiresAtMs: 65_000 })
   })
   test('lives no longer than the decision it stands on', async () => {
-    const { issue, warrant } = stage({ latest: { ...allowing, decision: { validUntil: 6_000 } } })
+    const { issue, warrant } = stage({ latest: { ...allowing, decision: { ...allowing.decision, validUntil: 6_000 } } })
     await issue({ ...input, phase: 'act' })
     expect(warrant().expiresAtMs).toBe(6_000)
+  })
+  test('is over with the minute of its decision: what was decided before is asked again', async () => {
+    const { issue, warrant } = stage({ latest: { ...allowing, decidedAt: at(-55_001) } })
+    await issue({ ...input, phase: 'act' })
+    expect(warrant().expiresAtMs).toBe(4_999)
+  })
+  test('is not given where the decision obliges to what this version does not know', async () => {
+    const latest = { ...allowing, decision: { ...allowing.decision, obligations: { ...noObligations, holdBreath: true } } }
+    await expect(stage({ latest }).issue({ ...input, phase: 'act' })).rejects.toMatchObject({ code: 'obligation_unknown', message: expect.stringContaining('holdBreath') })
   })
   test.each([
     ['a newer decision came', { ...allowing, decisionId: 'd2' }],

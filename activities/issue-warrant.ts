@@ -1,5 +1,6 @@
 import { warrantLifeMs, warrantText, type Warrant } from '../domain/warrant.ts'
 import { Failure } from '../domain/failure.ts'
+import { unknownObligations } from '../domain/policy/obligations.ts'
 import { planned } from './committed.ts'
 import type { DecisionDeps, Store } from './deps.ts'
 import { endingWith } from './recording.ts'
@@ -11,7 +12,7 @@ export const issueWarrant =
   async ({ id, digest, phase, decisionId }) => {
     const { db, store, signer } = deps
     const facts = await store.factsForWarrant(db, id, digest)
-    const { now, approvals } = facts
+    const { now } = facts
     const { plan } = planned(id, digest, facts.plan)
     const grounds = phase === 'act' ? groundsToAct(facts, digest, decisionId) : groundsToUndo(facts, digest)
     const issuedAtMs = now.getTime()
@@ -23,10 +24,10 @@ export const issueWarrant =
       phase,
       planDigest: digest,
       decisionId: grounds.decisionId,
-      approvals,
+      approvals: facts.approvals.filter(({ at }) => Date.parse(at) <= grounds.decidedAtMs).map(({ answerId }) => answerId),
       issuedAtMs,
-      // A window that closes takes its warrants with it; an expired one sends the run back to the policy.
-      expiresAtMs: Math.min(issuedAtMs + warrantLifeMs, grounds.validUntilMs ?? Infinity),
+      // An expired one sends the run back to the policy.
+      expiresAtMs: Math.min(issuedAtMs + warrantLifeMs, grounds.untilMs),
       nonce: deps.freshNonce(),
       keyId: signer.keyId,
     }
@@ -44,14 +45,18 @@ export const issueWarrant =
   }
 
 type Facts = Awaited<ReturnType<Store['factsForWarrant']>>
-type Grounds = { decisionId: string; validUntilMs: number | null }
+type Grounds = { decisionId: string; decidedAtMs: number; untilMs: number }
 
 /** The newest decision counts, and the newest preflight: what was allowed and clear a minute ago may not be by now. */
 function groundsToAct({ latest, preflight }: Facts, digest: string, decisionId: string): Grounds {
   const allows = latest?.decisionId === decisionId && latest.proceed === 'act' && latest.planDigest === digest
   if (!allows) throw new Failure('forbidden', 'no_decision', 'no decision that stands allows this plan')
   if (preflight !== 'clear') throw new Failure('forbidden', 'no_preflight', 'the newest preflight of this plan is not clear')
-  return { decisionId, validUntilMs: latest.decision['validUntil'] as number | null }
+  const unknown = unknownObligations(latest.decision['obligations'] as object)
+  if (unknown.length > 0) throw new Failure('forbidden', 'obligation_unknown', `this version cannot honour what the decision obliges it to (${unknown.join(', ')}): update the workers`)
+  const decidedAtMs = Date.parse(latest.decidedAt)
+  // What was decided a minute ago is asked again, and a window that closes takes its warrants with it.
+  return { decisionId, decidedAtMs, untilMs: Math.min(decidedAtMs + warrantLifeMs, (latest.decision['validUntil'] as number | null) ?? Infinity) }
 }
 
 /**
@@ -64,5 +69,5 @@ function groundsToUndo({ act, verdict }: Facts, digest: string): Grounds {
   }
   const calledFor = verdict === 'worse' || (verdict === 'same' && act.undoSame)
   if (!calledFor) throw new Failure('forbidden', 'no_verdict', `the verdict on record (${verdict ?? 'none'}) does not ask for an undo`)
-  return { decisionId: act.decisionId, validUntilMs: null }
+  return { decisionId: act.decisionId, decidedAtMs: Date.parse(act.decidedAt), untilMs: Infinity }
 }

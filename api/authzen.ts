@@ -4,7 +4,7 @@ import { tzdataVersion } from '../adapters/policies/zones.ts'
 import { requestTypes, type Facts, type PolicyInput } from '../domain/policy/input.ts'
 import type { Principal } from '../domain/remediation.ts'
 import { allows } from './permissions.ts'
-import { asked, isAllowed } from './policy-question.ts'
+import { asked } from './policy-question.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
 import * as shape from './shapes.ts'
@@ -77,8 +77,8 @@ function whole(parts: object, at: number): Question {
 }
 
 async function answered(deps: ApiDeps, by: Principal, given: Question): Promise<Answer> {
-  const decision = await asked(deps, by, inputOf(given, by))
-  return { decision: isAllowed(decision), context: { code: decision.code, reason: decision.message } }
+  const { allowed, code, message } = await asked(deps, by, inputOf(given, by))
+  return { decision: allowed, context: { code, reason: message } }
 }
 
 function inputOf({ subject: about, action: wanted, resource: on, context: facts }: Question, by: Principal): PolicyInput {

@@ -15,7 +15,7 @@ const logs = route({
   path: '/api/v1/policy/audit/logs',
   permission: 'audit:read',
   summary: 'What policies were asked directly, by whom, and what they said; newest first',
-  description: '`snapshot` and `input` make the same decision again, bit for bit. Decisions about remediations are in the ledger: `GET /audit/logs?kind=decided`.',
+  description: '`snapshot` and `input` make the same decision again, bit for bit. Decisions about remediations are in the ledger: `GET /audit/logs?kind=decision`.',
   tag,
   query: z.strictObject({
     ...shape.paging,

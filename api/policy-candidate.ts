@@ -1,8 +1,7 @@
 /** Policies that are asked about before they are in force. */
 import { z } from 'zod'
-import { compileDocuments, compileFiles, isTestFile, type DocumentProblem } from '../adapters/policies/files.ts'
+import { compileDocuments, compileFiles, isTestFile, type DocumentProblem, type Standing } from '../adapters/policies/files.ts'
 import { pathText } from '../domain/policy/check.ts'
-import type { ExceptionDocument } from '../domain/policy/exception.ts'
 import type { PolicySnapshot } from '../domain/policy/snapshot.ts'
 import { fieldProblem, type FieldError } from './problems.ts'
 
@@ -18,14 +17,14 @@ export const candidateSet = z.union([
   files,
 ])
 
-/** Throws a problem that names the place in each document that is wrong. */
-export function compiled(candidate: z.output<typeof candidateSet>, standing: readonly ExceptionDocument[] = []): PolicySnapshot {
+/** Throws a problem that names the place in each document that is wrong. Policies that stand besides are beside files alone: a list of policies is the whole set. */
+export function compiled(candidate: z.output<typeof candidateSet>, standing: Standing = { policies: [], exceptions: [] }): PolicySnapshot {
   if ('files' in candidate) {
     const { snapshot, errors } = compileFiles(candidate.files.filter(({ name }) => !isTestFile(name)), standing)
     if (snapshot) return snapshot
     throw refused(errors.map((message) => ({ field: 'candidate.files', message })))
   }
-  const { snapshot, problems } = compileDocuments(candidate.policies, standing)
+  const { snapshot, problems } = compileDocuments(candidate.policies, standing.exceptions)
   if (snapshot) return snapshot
   throw refused(problems.map(fieldOf))
 }

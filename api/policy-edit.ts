@@ -148,10 +148,10 @@ const apply = route({
   handle: async ({ deps, principal, body }) => {
     // Where the directory is not taken as it stands, nothing undoes what is published here.
     if (deps.sync && deps.sync.state().error === null && body.over === undefined) throw conflict('directory_synced', 'this API syncs the directory in AEGIS_POLICY_DIRECTORY and would undo it', 'change the files there, or set AEGIS_POLICY_DIRECTORY to nothing')
-    const done = await publishFiles(deps.publisher, body.files, body.commit, { author: actorOf(principal), ...shape.given({ comment: body.comment, over: body.over }) })
-    if ('error' in done) throw fieldProblem('policy_invalid', done.error.split('\n').slice(0, 20).map((message) => ({ field: 'files', message })))
+    const refused = await publishFiles(deps.publisher, body.files, body.commit, { author: actorOf(principal), ...shape.given({ comment: body.comment, over: body.over }) })
+    if (refused) throw refusedProblem(refused)
     await deps.refreshPolicies()
-    return reply(200, { snapshot: deps.policies().snapshot.hash, commit: done.commit })
+    return reply(200, { snapshot: deps.policies().snapshot.hash, commit: body.commit })
   },
 })
 

@@ -1,7 +1,8 @@
 /** Exceptions: for a while a deny or an approval policy does not hold, because one person asked and another agreed. */
+import type { Knex } from 'knex'
 import { z } from 'zod'
 import { reading } from '../adapters/policies/means.ts'
-import { publish, type ChangeSet } from '../adapters/policies/publish.ts'
+import { publish } from '../adapters/policies/publish.ts'
 import type { Published } from '../adapters/policies/published.ts'
 import { actorOf } from '../adapters/postgres/ledger.ts'
 import { decideException, listExceptions, loadException, proposeException, type ExceptionProposal } from '../adapters/postgres/policy-exceptions.ts'
@@ -107,14 +108,7 @@ const approve = route({
     if (proposal.owner === principal.owner) throw conflict('own_exception', 'you asked for this exception yourself', 'another person with the role approver or admin has to agree')
     if (proposal.state !== 'proposed') throw settled(proposal)
     const document = documentOf(proposal, { author: proposal.owner, approvedBy: principal.owner })
-    const result = await publish(deps.publisher, (base) => change(base, proposal, [document], principal, body.comment))
-    if (!result.published && result.refused) throw refusedProblem(result.refused)
-    if (!(await decideException(deps.db, { id: proposal.id, from: 'proposed', to: 'approved', comment: body.comment }, principal))) {
-      // Somebody took it back while it was being published.
-      await publish(deps.publisher, (base) => change(base, proposal, [], principal, 'taken back meanwhile'))
-      throw settled(proposal)
-    }
-    return reply(200, await told(deps, proposal.id, result.snapshot))
+    return reply(200, await settle(deps, proposal, { to: 'approved', instead: [document], comment: body.comment, principal }))
   },
 })
 
@@ -129,18 +123,29 @@ const revoke = route({
   output: { 200: decided },
   handle: async ({ deps, principal, params, body }) => {
     const proposal = await found(deps, params.exceptionId)
-    if (proposal.state === 'revoked' || !(await decideException(deps.db, { id: proposal.id, from: proposal.state, to: 'revoked', comment: body.comment }, principal))) throw settled(proposal)
-    const result = await publish(deps.publisher, (base) => change(base, proposal, [], principal, body.comment))
-    if (!result.published && result.refused) throw refusedProblem(result.refused)
-    return reply(200, await told(deps, proposal.id, result.snapshot))
+    if (proposal.state === 'revoked') throw settled(proposal)
+    return reply(200, await settle(deps, proposal, { to: 'revoked', instead: [], comment: body.comment, principal }))
   },
 })
 
-/** Puts `instead` in the place of what there is of this exception. */
-function change(base: Published | undefined, { id }: ExceptionProposal, instead: ExceptionDocument[], principal: Principal, comment: string): ChangeSet {
-  const others = (base?.exceptions ?? []).filter(({ managedBy, document }) => managedBy === 'api' && document.id !== id).map(({ document }) => document)
-  return { edits: [], exceptions: [...others, ...instead], managedBy: 'api', cause: 'edit', author: actorOf(principal), comment, commit: null }
+type Settling = { to: 'approved' | 'revoked'; instead: ExceptionDocument[]; comment: string; principal: Principal }
+
+/** What its row says and what is in force change together, or neither does. */
+async function settle(deps: ApiDeps, proposal: ExceptionProposal, { to, instead, comment, principal }: Settling): Promise<z.input<typeof decided>> {
+  const { id, state: from } = proposal
+  const decide = (db: Knex): Promise<void> => decideException(db, { id, from, to, comment }, principal)
+  const result = await publish(deps.publisher, (base) => ({
+    edits: [], exceptions: [...othersThan(id, base), ...instead], managedBy: 'api', cause: 'edit', author: actorOf(principal), comment, commit: null, also: decide,
+  }))
+  if (!result.published && result.refused) throw refusedProblem(result.refused)
+  // A wish that is taken back, or what is over anyway, was not in force.
+  if (!result.published) await decide(deps.db)
+  await deps.refreshPolicies()
+  return { ...toView(await found(deps, id)), snapshot: result.snapshot }
 }
+
+const othersThan = (id: string, base: Published | undefined): ExceptionDocument[] =>
+  (base?.exceptions ?? []).filter(({ managedBy, document }) => managedBy === 'api' && document.id !== id).map(({ document }) => document)
 
 async function found({ db }: ApiDeps, id: string): Promise<ExceptionProposal> {
   const proposal = await loadException(db, id)
@@ -148,12 +153,7 @@ async function found({ db }: ApiDeps, id: string): Promise<ExceptionProposal> {
   throw new HttpProblem({ status: 404, code: 'no_such_exception', detail: `nobody asked for an exception \`${id}\``, nextStep: '`GET /api/v1/policy/:id/exceptions` lists those of a policy' })
 }
 
-async function told(deps: ApiDeps, id: string, snapshot: string): Promise<z.input<typeof decided>> {
-  await deps.refreshPolicies()
-  return { ...toView(await found(deps, id)), snapshot }
-}
-
-const settled = ({ id, state }: ExceptionProposal): HttpProblem => conflict('exception_settled', `exception \`${id}\` was ${state === 'proposed' ? 'decided meanwhile' : `${state} already`}`, 'look at it again')
+const settled = ({ id, state }: ExceptionProposal): HttpProblem => conflict('exception_settled', `exception \`${id}\` was ${state} already`, 'look at it again')
 
 const conflict = (code: string, detail: string, nextStep: string): HttpProblem => new HttpProblem({ status: 409, code, detail, nextStep })
 

@@ -5,19 +5,25 @@ import { Failure } from '../domain/failure.ts'
 import { decideBy } from '../domain/policy/decide.ts'
 import type { Decision } from '../domain/policy/decision.ts'
 import type { PolicyInput } from '../domain/policy/input.ts'
+import { capByMode } from '../domain/policy/mode.ts'
 import { canonical } from '../domain/policy/request.ts'
 import type { Principal } from '../domain/remediation.ts'
 import { grouped, type Grouped } from './grouped.ts'
 import type { ApiDeps } from './route.ts'
 
-export const isAllowed = ({ effect, breaches }: Decision): boolean => effect === 'allow' && breaches.length === 0
+/** A decision and what it comes to: only `allowed` is a yes. `code` and `message` say why, bounds and modes included. */
+export type Asked = { decision: Decision; allowed: boolean; code: string; message: string }
 
-/** Answers a question put to the policies directly. It is on record, by whom and with all its facts, before anybody hears the answer. */
-export async function asked({ policies, auditPolicy }: Pick<ApiDeps, 'policies' | 'auditPolicy'>, by: Principal, input: PolicyInput): Promise<Decision> {
+/**
+ * Answers a question put to the policies directly. It is on record, by whom and with all its facts, before anybody
+ * hears the answer. The policies' own modes cap it; those of the settings and the ladder are about remediations.
+ */
+export async function asked({ policies, auditPolicy }: Pick<ApiDeps, 'policies' | 'auditPolicy'>, by: Principal, input: PolicyInput): Promise<Asked> {
   const current = policies()
   const decision = decideBy(current, input)
+  const { proceed, code, message: reason } = capByMode(decision, 'auto')
+  const allowed = proceed === 'act'
   const { action, resource, type } = input
-  const { effect: result, code, message: reason } = decision
   await auditPolicy({
     logId: freshId(),
     userId: by.id,
@@ -25,14 +31,14 @@ export async function asked({ policies, auditPolicy }: Pick<ApiDeps, 'policies' 
     action,
     resource,
     type,
-    result,
-    allowed: isAllowed(decision),
+    result: decision.effect,
+    allowed,
     code,
     reason,
     snapshot: current.snapshot.hash,
     input: canonical(input) ?? JSON.stringify(null),
   })
-  return decision
+  return { decision, allowed, code, message: reason }
 }
 
 const mostInGroup = 200

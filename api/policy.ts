@@ -6,7 +6,7 @@ import { effects, enforcements } from '../domain/policy/document.ts'
 import { requestTypes, type Facts, type PolicyInput } from '../domain/policy/input.ts'
 import { modes } from '../domain/remediation.ts'
 import { allows } from './permissions.ts'
-import { asked, isAllowed } from './policy-question.ts'
+import { asked, type Asked } from './policy-question.ts'
 import { reply, route, type Route } from './route.ts'
 
 const tag = 'Policy'
@@ -35,6 +35,9 @@ const answer = z.strictObject({
   decision: z.record(z.string(), z.unknown()).nullable(),
 })
 
+/** An answer as a client may rely on it. */
+export type Explained = Omit<z.infer<typeof answer>, 'decision'> & { decision: Pick<Decision, 'determining' | 'nearMisses' | 'breaches' | 'excepted' | 'shadow'> | null }
+
 const evaluate = route({
   method: 'post',
   path: '/api/v1/policy/evaluate',
@@ -52,9 +55,10 @@ const evaluate = route({
   },
 })
 
-const toAnswer = (decision: Decision, mayReadAudit: boolean): z.infer<typeof answer> => {
-  const { effect, code, reason, message, snapshot } = decision
-  return { allowed: isAllowed(decision), effect, code, reason, message, snapshot, decision: mayReadAudit ? { ...decision } : null }
+const toAnswer = ({ decision, allowed, code, message }: Asked, mayReadAudit: boolean): z.infer<typeof answer> => {
+  const { effect, snapshot } = decision
+  const reason = code === decision.code ? decision.reason : message
+  return { allowed, effect, code, reason, message, snapshot, decision: mayReadAudit ? { ...decision } : null }
 }
 
 const policyItem = z.strictObject({

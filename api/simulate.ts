@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { countDecisions, recordedDecisions, type HistorySpan } from '../adapters/postgres/decision-history.ts'
+import type { Standing } from '../adapters/policies/files.ts'
 import type { Published } from '../adapters/policies/published.ts'
 import { Failure } from '../domain/failure.ts'
 import { parseDuration } from '../domain/policy/calendar.ts'
-import type { ExceptionDocument } from '../domain/policy/exception.ts'
 import { proceeds } from '../domain/policy/mode.ts'
 import { simulation } from '../domain/policy/simulate.ts'
 import type { PolicySnapshot } from '../domain/policy/snapshot.ts'
@@ -74,9 +74,14 @@ const simulate = streamRoute({
   },
 })
 
-/** Files bring the exceptions that come from files; all others in force stay as they are. */
-const standingBeside = (candidate: z.output<typeof candidateSet>, published: Published | null): ExceptionDocument[] =>
-  (published?.exceptions ?? []).filter(({ managedBy }) => managedBy === 'api' || !('files' in candidate)).map(({ document }) => document)
+/** Files are the whole of what Git manages: what was made through the API stays in force beside them. */
+function standingBeside(candidate: z.output<typeof candidateSet>, published: Published | null): Standing {
+  const { documents = [], members = [], exceptions = [] } = published ?? {}
+  return {
+    policies: documents.filter((_, at) => members[at]!.managedBy === 'api'),
+    exceptions: exceptions.filter(({ managedBy }) => managedBy === 'api' || !('files' in candidate)).map(({ document }) => document),
+  }
+}
 
 const startOf = (since: string, now: Date): Date => {
   const back = /^\d+[smhd]$/.test(since) ? (parseDuration(since, Infinity) ?? 0) : undefined
@@ -95,6 +100,7 @@ async function* replay({ db, policies }: ApiDeps, candidate: PolicySnapshot, spa
     toldAt = performance.now()
     yield { progress: { done, total: Math.max(done, total) } }
   }
+  yield { progress: { done, total: done } }
   yield { report: run.report() }
 }
 

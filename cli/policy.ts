@@ -1,10 +1,9 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import type { Explained } from '../api/policy.ts'
 import { flag, text, type Command, type Context } from './command.ts'
 import { linesOf, Usage } from './connection.ts'
 import { table } from './output.ts'
-
-type Explained = { allowed: boolean; effect: string; code: string; reason: string; message: string; decision: Record<string, unknown> | null }
 
 export const policyExplain: Command = {
   usage: 'policy explain <action> <resource> [--type self_healing] [--context json] [--request json] [--target json] [--history json]',
@@ -23,7 +22,7 @@ export const policyExplain: Command = {
     const asked = { action, resource, ...(type === undefined ? {} : { type }), ...facts(context, 'context'), ...facts(context, 'request'), ...facts(context, 'target'), ...facts(context, 'history') }
     const { body } = await context.client<Explained>({ method: 'POST', path: '/api/v1/policy/evaluate', body: asked })
     context.output.result(body, explanation(body))
-    return body.effect === 'deny' ? 1 : 0
+    return isDenied(body) ? 1 : 0
   },
 }
 
@@ -37,17 +36,19 @@ function facts(context: Context, name: string): Record<string, unknown> {
   }
 }
 
-type Named = { id: string; effect?: string; failed?: { path?: string; actual?: unknown; expected?: unknown }[] }
+/** An allow whose bounds the request breaks is none. */
+const isDenied = ({ effect, code }: Explained): boolean => effect === 'deny' || code === 'obligation_unmet'
 
-function explanation({ effect, code, message, decision }: Explained): string[] {
-  const named = (key: string) => (decision?.[key] ?? []) as Named[]
+function explanation(answer: Explained): string[] {
+  const { effect, code, message, decision } = answer
+  const { determining = [], nearMisses = [], breaches = [], excepted = [], shadow = [] } = decision ?? {}
   return [
-    `${effect} (${code}): ${message}`,
-    ...named('determining').map(({ id, effect: its }) => `  because of  ${id} (${its})`),
-    ...named('nearMisses').flatMap(({ id, failed = [] }) =>
-      failed.map(({ path, actual, expected }) => `  near miss   ${id}: ${path} is ${JSON.stringify(actual)}, wanted ${JSON.stringify(expected)}`),
-    ),
-    ...named('breaches').map((breach) => `  bound       ${(breach as unknown as { message: string }).message}`),
+    `${isDenied(answer) ? 'deny' : effect} (${code}): ${message}`,
+    ...determining.map(({ id, effect: its, truth }) => `  because of  ${id} (${its}${truth === 'unknown' ? ', which could not be evaluated' : ''})`),
+    ...nearMisses.flatMap(({ id, failed }) => failed.map(({ path, actual, expected }) => `  near miss   ${id}: ${path}: ${actual}, wanted ${expected}`)),
+    ...breaches.map((breach) => `  bound       ${breach.message}`),
+    ...excepted.map(({ policy, id, until, author, approvedBy }) => `  excepted    ${policy} by ${id} until ${until} (${author}, agreed by ${approvedBy})`),
+    ...shadow.map(({ id, effect: its }) => `  shadow      ${id} (${its}) would have applied`),
   ]
 }
 

@@ -14,7 +14,7 @@ export type Warrant = {
   phase: EffectPhase
   planDigest: string
   decisionId: string
-  /** Ids of the committed approvals the decision counted. */
+  /** Ids of the committed approvals of this plan that were on record when it was decided. */
   approvals: string[]
   issuedAtMs: number
   expiresAtMs: number

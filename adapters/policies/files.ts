@@ -43,8 +43,11 @@ export async function policyFiles(directory: string): Promise<PolicyFile[]> {
 /** Digest of names and texts, to tell whether anything changed without parsing. */
 export const filesDigest = (files: readonly PolicyFile[]): string => sha256Hex(JSON.stringify(files.map(({ name, text }) => [name, text])))
 
-/** All of the files' policies as one snapshot, with exceptions that stand besides, or every error in them: there is no half a set. */
-export function compileFiles(files: readonly PolicyFile[], standing: readonly ExceptionDocument[] = []): LoadedPolicies {
+/** What is in force whatever the files say. */
+export type Standing = { policies: readonly PolicyDocument[]; exceptions: readonly ExceptionDocument[] }
+
+/** All of the files' policies as one snapshot, with what stands besides, or every error in them: there is no half a set. */
+export function compileFiles(files: readonly PolicyFile[], standing: Standing = { policies: [], exceptions: [] }): LoadedPolicies {
   const errors: SourceError[] = []
   const read: { source: SourceDocument; policy: PolicyDocument }[] = []
   const excepted: { source: SourceDocument; exception: ExceptionDocument }[] = []
@@ -60,12 +63,12 @@ export function compileFiles(files: readonly PolicyFile[], standing: readonly Ex
   }
   if (read.length > mostPolicies) errors.push(`more than ${mostPolicies} policies in one directory`)
   const policies = distinctIds(read.map(({ source, policy }) => ({ policy, flat: isFlat(source.value) })))
-  for (const { document, path, message } of setProblems(policies)) errors.push(problemText(read[document]!.source, path, message))
+  for (const { document, path, message } of setProblems([...policies, ...standing.policies])) errors.push(document < read.length ? problemText(read[document]!.source, path, message) : `${standing.policies[document - read.length]!.id} (in force from the API): ${message}`)
   for (const { source, exception } of excepted) if (isMisplaced(exception, policies)) errors.push(problemText(source, ['policy'], 'is no deny or approval policy of these files'))
   if (errors.length > 0) return { errors }
   const sources = new Map(read.map(({ source }, at) => [policies[at]!.id, source]))
   const exceptions = excepted.map(({ exception }) => exception)
-  const snapshot = compileSnapshot(policies, { ...compiling, exceptions: [...exceptions, ...standing] })
+  const snapshot = compileSnapshot([...policies, ...standing.policies], { ...compiling, exceptions: [...exceptions, ...standing.exceptions] })
   return { snapshot, documents: policies, exceptions, where: (policy, path) => sources.get(policy)?.where(path) }
 }
 

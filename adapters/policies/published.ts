@@ -8,7 +8,7 @@ import { parsePolicy } from '../../domain/policy/parse.ts'
 import { compileSnapshot, type PolicySnapshot } from '../../domain/policy/snapshot.ts'
 import { parseStatement } from '../../domain/policy/statement.ts'
 import type { VerifySignature } from '../../domain/warrant.ts'
-import { loadSnapshot, type StoredException, type StoredSnapshot } from '../postgres/policies.ts'
+import { loadSnapshot, type PolicyMember, type StoredException, type StoredSnapshot } from '../postgres/policies.ts'
 import { sha256Hex } from '../signing.ts'
 import { compiling, reading } from './means.ts'
 
@@ -118,23 +118,29 @@ export function proven(stored: StoredSnapshot, verify: VerifySignature): Publish
   if (!verified) throw unproven(seq, 'its signature does not verify')
   const altered = members.find((member) => `sha256:${sha256Hex(member.document)}` !== member.hash)
   if (altered) throw unproven(seq, `policy \`${altered.id}\` is not what was signed`)
-  const documents = members.map(({ id, document }) => readAgain(id, document))
-  const snapshot = compileSnapshot(documents, { ...compiling, hashes: new Map(members.map((member) => [member.id, member.hash])), exceptions: exceptions.map(exceptionAgain) })
+  const documents = members.map((member) => readAgain(seq, member))
+  const snapshot = compileSnapshot(documents, { ...compiling, hashes: new Map(members.map((member) => [member.id, member.hash])), exceptions: exceptions.map((one) => exceptionAgain(seq, one)) })
   if (snapshot.hash !== hash) throw unproven(seq, 'its policies are not those that were signed')
   return { ...stored, documents, snapshot }
 }
 
 const unproven = (seq: number, why: string): Failure =>
-  new Failure('conflict', 'policies_unproven', `snapshot ${seq} of the policies cannot be trusted: ${why}. If its key was lost, put the public key back; otherwise compare control.policy_snapshots with a backup, or publish the whole set over it with \`aegis policy apply --over ${seq}\``)
+  new Failure('conflict', 'policies_unproven', `snapshot ${seq} of the policies cannot be trusted: ${why}. If its key was lost, put the public key back; otherwise compare control.policy_snapshots with a backup, or ${overText(seq)}`)
 
-function exceptionAgain({ document }: StoredException): ExceptionDocument {
+const overText = (seq: number): string => `publish the whole set over it with \`aegis policy apply <directory> --over ${seq}\``
+
+/** What an older version signed may mean nothing to this one; nothing can be built upon it then. */
+const unreadable = (seq: number, what: string, why: string): Failure =>
+  new Failure('conflict', 'policies_unreadable', `${what} in snapshot ${seq} cannot be read by this version (${why}): ${overText(seq)}`)
+
+function exceptionAgain(seq: number, { document }: StoredException): ExceptionDocument {
   const { exception, problems } = parseException(document, reading)
   if (exception) return exception
-  throw new Failure('invalid', 'policy_invalid', `exception \`${document.id}\` cannot be read by this version: ${problems[0]?.message ?? 'no reason known'}; revoke it`)
+  throw unreadable(seq, `exception \`${document.id}\``, problems[0]?.message ?? 'no reason known')
 }
 
-function readAgain(id: string, text: string): PolicyDocument {
-  const { policy, problems } = parsePolicy(JSON.parse(text), reading)
+function readAgain(seq: number, { id, document }: PolicyMember): PolicyDocument {
+  const { policy, problems } = parsePolicy(JSON.parse(document), reading)
   if (policy?.id === id) return policy
-  throw new Failure('invalid', 'policy_invalid', `policy \`${id}\` cannot be read by this version: ${problems?.[0]?.message ?? 'its id is another'}; publish it anew`)
+  throw unreadable(seq, `policy \`${id}\``, problems?.[0]?.message ?? 'its id is another')
 }

@@ -9,7 +9,7 @@ import { commitOf } from './commit.ts'
 import { cannotRead, compileFiles, filesDigest, isTestFile, policyFiles, type PolicyFile } from './files.ts'
 import { publish, type ChangeSet, type Edit, type Publisher, type Refusal } from './publish.ts'
 import type { Published } from './published.ts'
-import { readYaml } from './yaml.ts'
+import { readYaml, type SourceError } from './yaml.ts'
 
 export type SyncState = {
   directory: string
@@ -45,13 +45,14 @@ export function directorySync(directory: string, publisher: Publisher): Director
     async round() {
       const read = await filesOf(directory)
       if ('error' in read) return void (state = { ...state, error: read.error })
-      if (read.digest === done) return
+      if (read.digest === done) return void (state = { ...state, error: null })
       const error = (await unsettled(directory, read.digest)) ?? (done === undefined && (await filesReplaced(publisher.db, read.digest)) ? replaced(directory) : undefined)
       if (error) return void (state = { ...state, error })
-      const refused = await publishFiles(publisher, read.files, await commitOf(directory))
-      if ('error' in refused) return void (state = { ...state, error: refused.error })
+      const commit = await commitOf(directory)
+      const refused = await publishFiles(publisher, read.files, commit)
+      if (refused) return void (state = { ...state, error: refused.errors.map(({ field, message }) => `${field}: ${message}`).join('\n') })
       done = read.digest
-      state = { directory, commit: refused.commit, syncedAt: new Date().toISOString(), error: null }
+      state = { directory, commit, syncedAt: new Date().toISOString(), error: null }
     },
   }
 }
@@ -77,17 +78,17 @@ async function filesOf(directory: string): Promise<{ files: PolicyFile[]; digest
   }
 }
 
-/** Files as the whole of what Git manages: what is not among them any more is taken back. */
+/** Files as the whole of what Git manages: what is not among them any more is taken back. Null: they are in force. */
 export async function publishFiles(
   publisher: Publisher,
   files: readonly PolicyFile[],
   commit: string | null,
   { author = syncer, comment, over }: { author?: LedgerActor; comment?: string; over?: number } = {},
-): Promise<{ commit: string | null } | { error: string }> {
+): Promise<Refusal | null> {
   const tests = files.filter(({ name }) => isTestFile(name))
   const { documents, exceptions, errors } = compileFiles(files.filter(({ name }) => !isTestFile(name)))
   const problems = [...(errors ?? []), ...(readCases(tests).errors ?? [])]
-  if (!documents || problems.length > 0) return { error: problems.join('\n') }
+  if (!documents || problems.length > 0) return { code: 'policy_invalid', errors: problems.map(placed) }
   const fileTests = tests.flatMap(({ name, text }) => readYaml(name, text).documents.map(({ value, where }) => ({ value, place: where([]) })))
   const told = comment ?? (commit === null ? 'synced from its directory' : `synced at commit ${commit.slice(0, 12)}`)
   const change = (base: Published | undefined): ChangeSet | Refusal => {
@@ -96,8 +97,13 @@ export async function publishFiles(
     return { edits, fileTests, exceptions, managedBy: 'git', cause: 'sync', author, comment: told, commit, filesDigest: filesDigest(files) }
   }
   const result = await publish(publisher, change, over)
-  if (result.published || !result.refused) return { commit }
-  return { error: result.refused.errors.map(({ field, message }) => `${field}: ${message}`).join('\n') }
+  return result.published ? null : result.refused
+}
+
+/** `file:line: what is wrong`; an error about all files has no place. */
+function placed(error: SourceError): Refusal['errors'][number] {
+  const [, field, message] = /^([^ ]+:\d+): (.*)$/s.exec(error) ?? [null, 'files', error]
+  return { field: field!, message: message! }
 }
 
 /** A lost mount looks like this, and so does half a checkout. */

@@ -49,10 +49,14 @@ async function lookAtAnswers(trx: Knex, { id, cluster, namespace, action }: Requ
   return facts
 }
 
+/** People had said yes to this plan by then, and not all of them counted any more: whoever did may say it again. */
+const someLapsed = `(d.decision::jsonb -> 'approvals' ->> 'given')::integer < (
+    select count(distinct b.owner) from ledger.answer b where b.id = :id and b.kind = 'approve' and b.plan_digest = d.plan_digest and b.at <= d.decided_at)`
+
 const factsSql = `
   select exists (select from ledger.answer where answer_id = :answerId and id = :id and kind = :kind) as same,
     exists (select from ledger.answer a where a.id = :id and (a.kind in ('reject', 'cancel') or (a.kind = 'resolve' and :kind <> 'cancel')
-      or (a.kind = 'approve' and :kind = 'approve' and a.owner = :owner and a.plan_digest = :planDigest))) as answered,
+      or (a.kind = 'approve' and :kind = 'approve' and a.owner = :owner and a.plan_digest = :planDigest and not coalesce(a.at <= d.decided_at and ${someLapsed}, false)))) as answered,
     exists (select from ledger.intent where id = :id and ${unresolved}) as in_flight,
     exists (select from ${coveringFreeze}) as frozen,
     d.plan_digest as asked_digest, coalesce(d.answer_by <= clock_timestamp(), false) as asked_late

@@ -51,6 +51,8 @@ export type Publication = {
   signature: string
   tests: unknown[]
   exceptions: StoredException[]
+  /** More that is true from the same moment on. What it throws undoes the publication. */
+  also?: (trx: Knex) => Promise<void>
 }
 
 type SnapshotRow = { seq: number; hash: string; statement: string; key_id: string; signature: string; tests: string; exceptions: string; members: string }
@@ -127,6 +129,7 @@ export const publishPolicies = guarded((db: Knex, publication: Publication): Pro
     const standing = before && !publication.replaces ? (JSON.parse(before.members) as Member[]) : []
     const members = membersAfter(standing, publication.edits, versions)
     await addSnapshot(trx, seq, members, publication)
+    await publication.also?.(trx)
     await tell(trx, seq, versions, publication)
     return { seq, versions }
   }),

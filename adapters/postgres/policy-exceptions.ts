@@ -1,9 +1,10 @@
 import type { Knex } from 'knex'
 import type { Condition } from '../../domain/policy/document.ts'
+import { Failure } from '../../domain/failure.ts'
 import type { Principal } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
 import { actorOf, appendEntry } from './ledger.ts'
-import { first, iso, isoOrNull, rows } from './sql.ts'
+import { first, inTransaction, iso, isoOrNull, rows } from './sql.ts'
 
 export type ExceptionState = 'proposed' | 'approved' | 'revoked'
 
@@ -50,17 +51,16 @@ export const proposeException = guarded((db: Knex, draft: ExceptionDraft, by: Pr
   }),
 )
 
-/** False: it does not stand at `from` any more. */
-export const decideException = guarded((db: Knex, { id, from, to, comment }: { id: string; from: ExceptionState; to: ExceptionState; comment: string }, by: Principal): Promise<boolean> =>
-  db.transaction(async (trx) => {
+/** Throws `Failure('conflict', 'exception_settled')` when it does not stand at `from` any more. */
+export const decideException = guarded((db: Knex, { id, from, to, comment }: { id: string; from: ExceptionState; to: ExceptionState; comment: string }, by: Principal): Promise<void> =>
+  inTransaction(db, async (trx) => {
     const row = await first(
       trx,
       `update control.policy_exceptions set state = :to, decided_by = :by, decided_at = now() where exception_id = :id and state = :from returning exception_id`,
       { id, from, to, by: by.id },
     )
-    if (!row) return false
+    if (!row) throw new Failure('conflict', 'exception_settled', `exception \`${id}\` was decided meanwhile: look at it again`)
     await appendEntry(trx, { stream: 'policies', stepKey: `exception/${id}/${to}`, kind: 'exception_decided', actor: actorOf(by), body: { id, state: to, comment } })
-    return true
   }),
 )
 

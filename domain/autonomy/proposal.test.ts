@@ -21,7 +21,7 @@ test.each<[string, Mode, Partial<Evidence>, Proposal['proposal'], RegExp]>([
   ['approved, and too few healed', 'approve', { ...asked(16), ...acted(15) }, null, /^for `auto` 15 of 15 acts healed vouch for 79 %/],
   ['healed, and too few approved', 'approve', { ...asked(15), ...acted(16) }, null, /^for `auto` 15 of 15 questions approved/],
   ['nothing at all', 'approve', none, null, /0 of 0 questions approved vouch for 0 %, .*; 0 of 0 acts healed/],
-  ['a perfect record at the top', 'auto', { ...asked(99), ...acted(99) }, null, /acts by itself already/],
+  ['a perfect record at the top', 'auto', { ...asked(99), ...acted(99) }, null, /caps nothing here/],
   ['nothing, where a person put it at `observe`', 'observe', none, 'suggest', /at `suggest` nothing acts either/],
 ])('%s at `%s`', (_name, rung, evidence, proposal, why) => {
   expect(at(rung, evidence)).toEqual({ mode: rung, proposal, held: rung !== 'auto', why: expect.stringMatching(why) })

@@ -50,7 +50,7 @@ export function propose({ rung, ceiling, evidence }: LadderPlace, nowMs: number)
   const next = nextOf[mode]
   const no = (why: string): Proposal => ({ mode, proposal: null, held, why })
   if (mode === 'observe' && held) return { mode, proposal: 'suggest', held, why: 'at `suggest` nothing acts either: people are told what would be done, and so evidence begins' }
-  if (next === null) return no(mode === 'auto' ? 'it acts by itself already' : 'at `observe` nothing is suggested, so nobody can agree')
+  if (next === null) return no(mode === 'auto' ? 'the ladder caps nothing here' : 'at `observe` nothing is suggested, so nobody can agree')
   const missing = missingFor(next, evidence, nowMs)
   if (missing.length > 0) return no(`for \`${next}\` ${missing.join('; ')}`)
   const how = held ? '' : '; what caps it is its own `mode` or the settings, so raise it there'

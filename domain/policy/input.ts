@@ -51,8 +51,8 @@ export const resourceOf = ({ cluster, namespace, kind, name }: Target): string =
 export type RemediationFacts = {
   request: RemediationRequest
   plan: Plan
-  /** Baseline of the workload, taken by `detect` or `plan`. */
-  health: Health
+  /** Of the workload; null when there is none to be seen. */
+  health: Health | null
   /** For a pod: whether it was ready. Replacing an unready pod costs no ready pod. */
   podReady: boolean
   /** Labels of the workload and of its namespace; leave out what could not be read. */
@@ -93,20 +93,25 @@ export function policyInput(facts: RemediationFacts): PolicyInput {
   }
 }
 
-function requestFacts(plan: Plan, health: Health, podReady: boolean): Facts {
+function requestFacts(plan: Plan, health: Health | null, podReady: boolean): Facts {
   const undo = plan.undo === null ? 'none' : 'planned'
-  if (plan.action === 'restart_pod') return { undo, ...percentOfReady(podReady ? 1 : 0, health.ready) }
-  if (plan.action === 'rollback_deployment') {
-    // A rollback may replace every ready pod, so that is what a percent bound is held against.
-    return { undo, revision: plan.revision.to.revision, ...percentOfReady(health.ready, health.ready) }
-  }
-  const deltaReplicas = plan.replicas.to - plan.replicas.from
-  const lost = Math.min(health.ready, Math.max(0, -deltaReplicas))
-  return { undo, replicas: plan.replicas.to, deltaReplicas, ...percentOfReady(lost, health.ready) }
+  const percent = percentOfReady(plan, health, podReady)
+  if (plan.action === 'restart_pod') return { undo, ...percent }
+  if (plan.action === 'rollback_deployment') return { undo, revision: plan.revision.to.revision, ...percent }
+  return { undo, replicas: plan.replicas.to, deltaReplicas: plan.replicas.to - plan.replicas.from, ...percent }
 }
 
 /** Exact, so that `<= 25` on three pods means none of them: a percent bound rounds down, never up to one. */
-const percentOfReady = (touched: number, ready: number): Facts => {
+function percentOfReady(plan: Plan, health: Health | null, podReady: boolean): Facts {
+  if (health === null) return {}
+  const { ready } = health
+  const touched = touchedPods(plan, ready, podReady)
   if (touched === 0) return { percentOfReady: 0 }
   return ready > 0 ? { percentOfReady: (100 * touched) / ready } : {}
+}
+
+function touchedPods(plan: Plan, ready: number, podReady: boolean): number {
+  if (plan.action === 'restart_pod') return podReady ? 1 : 0
+  if (plan.action === 'rollback_deployment') return ready // it may replace every ready pod
+  return Math.min(ready, Math.max(0, plan.replicas.from - plan.replicas.to))
 }

@@ -16,7 +16,7 @@ const rung = (mode: Mode, over: Partial<Rung> = {}): Rung => ({
 test.each<[Mode, string, string, string]>([
   ['auto', 'act', 'allowed', 'allowed by policy `scale`'],
   ['approve', 'ask', 'mode_approve', 'the mode is `approve`: a person is asked first, because policy `scale` was demoted to `approve` in main/shop after remediation `r1` ended undone'],
-  ['suggest', 'suggest', 'mode_suggest', 'the mode is `suggest`: a person may start this, because policy `scale` was demoted to `suggest` in main/shop after remediation `r1` ended undone'],
+  ['suggest', 'suggest', 'mode_suggest', 'the mode is `suggest`: nothing is changed, so do it by hand or raise the mode, because policy `scale` was demoted to `suggest` in main/shop after remediation `r1` ended undone'],
   ['observe', 'observe', 'mode_observe', 'the mode is `observe`: nothing is changed, because policy `scale` was demoted to `observe` in main/shop after remediation `r1` ended undone'],
 ])('a rung at `%s` lets a policy %s, and is named where it caps', (mode, proceed, code, message) => {
   expect(capByMode(decision(), 'auto', [rung(mode)])).toEqual({ proceed, mode, code, message })
@@ -32,7 +32,7 @@ test('rungs of policies that do not permit this cap nothing', () => {
 })
 
 test('what caps as far without the ladder is not blamed on it', () => {
-  expect(capByMode(decision(), 'suggest', [rung('approve')]).message).toBe('the mode is `suggest`: a person may start this')
+  expect(capByMode(decision(), 'suggest', [rung('approve')]).message).toBe('the mode is `suggest`: nothing is changed, so do it by hand or raise the mode')
   expect(capByMode(decision(), 'approve', [rung('approve')]).message).toBe('the mode is `approve`: a person is asked first')
 })
 

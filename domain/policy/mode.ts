@@ -34,7 +34,7 @@ export function capByMode(decision: Decision, given: Mode, rungs: readonly Rung[
   }
   const because = becauseOf(mode === before ? [] : bound.filter((rung) => rung.mode === mode))
   if (proceed === 'observe') return { proceed, mode, code: 'mode_observe', message: `the mode is \`observe\`: nothing is changed${because}` }
-  if (proceed === 'suggest') return { proceed, mode, code: 'mode_suggest', message: `the mode is \`suggest\`: a person may start this${because}` }
+  if (proceed === 'suggest') return { proceed, mode, code: 'mode_suggest', message: `the mode is \`suggest\`: nothing is changed, so do it by hand or raise the mode${because}` }
   if (proceed === 'ask' && decision.effect === 'allow') return { proceed, mode, code: 'mode_approve', message: `the mode is \`approve\`: a person is asked first${because}` }
   return { proceed, mode, code, message }
 }

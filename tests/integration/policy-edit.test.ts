@@ -101,6 +101,17 @@ describe('a policy made through the API', () => {
   })
 })
 
+test('an answer is a yes only where nothing is left to be asked: the mode and the bounds of policies count', async () => {
+  const modest = policy('modest', { actions: ['pvc:scale'], when: { all: [] }, mode: 'approve', obligations: { maxReplicas: 5 } })
+  await call('POST', '/api/v1/policy', { document: modest, comment: 'x' })
+  const ask = async (replicas: number) => (await call('POST', '/api/v1/policy/evaluate', { action: 'pvc:scale', resource: 'k8s:main/data/pvc/db-0', request: { replicas } })).body
+  expect(await ask(4)).toMatchObject({ allowed: false, effect: 'allow', code: 'mode_approve', reason: expect.stringContaining('a person is asked first') })
+  expect(await ask(9)).toMatchObject({ allowed: false, effect: 'allow', code: 'obligation_unmet', message: 'at most 5 replicas allowed, 9 asked for' })
+  const logs = (await call('GET', '/api/v1/policy/audit/logs?limit=2')).body as { items: object[] }
+  expect(logs.items).toMatchObject([{ allowed: false, code: 'obligation_unmet' }, { allowed: false, code: 'mode_approve' }])
+  await call('DELETE', '/api/v1/policy/modest?version=1&comment=x')
+})
+
 describe('files published by a pipeline', () => {
   test('are the whole of what Git manages, at their commit', async () => {
     const alone = await openDatabase()
@@ -112,7 +123,7 @@ describe('files published by a pipeline', () => {
     await pipeline.call('POST', '/api/v1/policy', { key, body: { document: policy('byhand'), comment: 'x' } })
     await pipeline.call('POST', '/api/v1/policy/apply', file('two'))
     expect(pipeline.deps.policies().snapshot.policies.map(({ document }) => document.id)).toEqual(['byhand', 'two'])
-    expect(await pipeline.call('POST', '/api/v1/policy/apply', { key, body: { files: [{ name: 'a.yaml', text: 'id: x\nid: y\n' }] } })).toMatchObject({ status: 400, problem: { errors: [{ message: expect.stringMatching(/^a\.yaml:2: /) }] } })
+    expect(await pipeline.call('POST', '/api/v1/policy/apply', { key, body: { files: [{ name: 'a.yaml', text: 'id: x\nid: y\n' }] } })).toMatchObject({ status: 400, problem: { code: 'policy_invalid', errors: [{ field: 'a.yaml:2' }] } })
     await pipeline.close()
     await alone.close()
   })

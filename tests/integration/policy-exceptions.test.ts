@@ -45,7 +45,42 @@ test('an exception holds once another person agrees, is named in what it opens, 
   expect((await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })).body).toMatchObject({ state: 'revoked' })
   expect(await ask()).toMatchObject({ allowed: false })
   expect(await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'again' })).toMatchObject({ status: 409, problem: { code: 'exception_settled' } })
-  expect((await readStream(db.api, 'policies')).map(({ kind }) => kind).slice(-5)).toEqual(['exception_proposed', 'policies_published', 'exception_decided', 'exception_decided', 'policies_published'])
+  expect((await readStream(db.api, 'policies')).map(({ kind }) => kind).slice(-5)).toEqual(['exception_proposed', 'exception_decided', 'policies_published', 'exception_decided', 'policies_published'])
+})
+
+test('an exception that a test counts on is revoked all the same, and is then no more in force', async () => {
+  const { id } = await propose()
+  await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })
+  const counting = {
+    apiVersion: 'aegis.dev/policy-test/v1', name: 'the door is open', now: new Date(Date.now() + 3_600_000).toISOString(),
+    request: { action: 'pod:restart', resource: 'k8s:main/shop/pod/a' }, expect: { proceed: 'act' },
+  }
+  const { version, document } = (await call(ann, 'GET', '/api/v1/policy/all')).body as { version: number; document: object }
+  const { status } = await call(ann, 'PUT', '/api/v1/policy/all', { document, tests: [counting], version, comment: 'x' })
+  expect(status).toBe(200)
+  expect(await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })).toMatchObject({ status: 200, body: { state: 'revoked' } })
+  expect(await ask()).toMatchObject({ allowed: false })
+  await call(ann, 'PUT', '/api/v1/policy/all', { document, tests: [], version: version + 1, comment: 'x' })
+})
+
+test('a revocation that cannot be published is none, and may be asked for again', async () => {
+  const { id } = await propose()
+  await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })
+  const signature = (from: string) => db.owner.raw(`alter table control.policy_snapshots disable trigger user; update control.policy_snapshots set signature = ${from} where seq = (select max(seq) from control.policy_snapshots)`)
+  await signature('reverse(signature)')
+  expect(await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })).toMatchObject({ status: 409, problem: { code: 'policies_unproven' } })
+  await signature('reverse(signature)')
+  expect(await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })).toMatchObject({ status: 200, body: { state: 'revoked' } })
+  expect(await ask()).toMatchObject({ allowed: false })
+})
+
+test('two people who agree at once agree once, and what the row says is in force', async () => {
+  const carl = await keyFor(db.api, ['approver'], 'carl')
+  const { id } = await propose()
+  const both = await Promise.all([bob, carl].map((who) => call(who, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })))
+  expect(both.map(({ status }) => status).sort()).toEqual([200, 409])
+  expect(await ask()).toMatchObject({ allowed: true, decision: { excepted: [{ id }] } })
+  await call(ann, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })
 })
 
 test('an exception whose condition cannot be answered opens nothing', async () => {

@@ -67,6 +67,15 @@ describe('the API', () => {
     expect(reportOf(await simulate({ candidate: { policies: [deny] }, since: '2h' }))['decisions']).toBe(120)
   })
 
+  test('files are asked about as `apply` would take them: what was made through the API stays in force beside them', async () => {
+    const admin = await keyFor(db.api, ['admin'])
+    const kept = { apiVersion: 'aegis.dev/policy/v1', id: 'kept', effect: 'allow', actions: ['deployment:scale'], resources: ['k8s:main/shop/**'], when: { attr: 'principal.owner', op: 'eq', value: 'alertmanager' }, owner: 'tests' }
+    expect((await api.call('POST', '/api/v1/policy', { key: admin.key, body: { document: kept, comment: 'x' } })).status).toBe(201)
+    expect(reportOf(await simulate({ candidate: { files: shippedFiles.slice(0, 1) } }))).toMatchObject({ newlyStopped: 0, unchanged: copies + 1 })
+    expect((await api.call('DELETE', '/api/v1/policy/kept?version=1&comment=x', { key: admin.key })).status).toBe(200)
+    expect(reportOf(await simulate({ candidate: { files: shippedFiles.slice(0, 1) } }))).toMatchObject({ newlyStopped: copies + 1 })
+  })
+
   test('policies that are wrong are refused with the place, and nobody without the right may ask', async () => {
     const got = await simulate({ candidate: { policies: [{ apiVersion: 'aegis.dev/policy/v1', id: 'x', effect: 'allow', actions: ['*'], resources: ['**'], when: { all: [{ attr: 'owner', op: 'eq', value: 1 }] } }] } })
     expect([got.status, got.problem.errors]).toEqual([400, [{ field: 'candidate.policies[0].when.all[0].attr', message: expect.stringContaining('`owner` names no fact') }]])

@@ -7,7 +7,7 @@ import { beginAttempt, settleIntent } from '../../../adapters/postgres/intents.t
 import { readStream } from '../../../adapters/postgres/ledger.ts'
 import { listen } from '../../../adapters/postgres/listen.ts'
 import { loadRequest } from '../../../adapters/postgres/requests.ts'
-import { alice, bob, decided, digest, freshId, openDatabase, person, recorded, times, type TestDatabase } from './database.ts'
+import { alice, answered, bob, decided, digest, freshId, openDatabase, person, recorded, times, type TestDatabase } from './database.ts'
 
 let db: TestDatabase
 beforeAll(async () => (db = await openDatabase()))
@@ -67,6 +67,16 @@ describe('an approval', () => {
     expect(both.filter(({ recorded }) => recorded)).toHaveLength(1)
     expect(both).toContainEqual({ recorded: false, because: 'already_answered' })
     expect(await answer(id, { principal: person('carol') })).toMatchObject({ recorded: true })
+  })
+
+  test('that lapsed may be given again by the same person; one that still counts may not', async () => {
+    const id = await waiting()
+    await answer(id)
+    await answered(db, { id, proceed: 'ask', approvals: { given: 1 } })
+    expect(await answer(id)).toEqual({ recorded: false, because: 'already_answered' })
+    await answered(db, { id, proceed: 'ask', approvals: { given: 0 } })
+    expect(await answer(id)).toMatchObject({ recorded: true })
+    expect(await answer(id)).toEqual({ recorded: false, because: 'already_answered' })
   })
 
   test('that comes too early, too late or after the end is refused', async () => {

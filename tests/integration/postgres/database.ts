@@ -116,11 +116,11 @@ export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { 
   return { id, decisionId }
 }
 
-type Answered = { id: string; proceed: Proceed; decisionId?: string; input?: object; answerBy?: Date | null; standing?: Standing[] }
+type Answered = { id: string; proceed: Proceed; decisionId?: string; input?: object; answerBy?: Date | null; standing?: Standing[]; approvals?: { given: number } }
 
 /** Policy's answer, on record. */
-export const answered = (db: TestDatabase, { id, proceed, decisionId = randomUUID(), input = {}, answerBy = null, standing = [] }: Answered): Promise<void> => {
-  const decision = { effect: 'allow', code: 'allowed', snapshot: 'sha256:s', now: Date.now(), tzdata: '2025b' }
+export const answered = (db: TestDatabase, { id, proceed, decisionId = randomUUID(), input = {}, answerBy = null, standing = [], approvals = { given: 0 } }: Answered): Promise<void> => {
+  const decision = { approvals, effect: 'allow', code: 'allowed', snapshot: 'sha256:s', now: Date.now(), tzdata: '2025b' }
   const autonomy = { given: 'auto' as const, rungs: [], standing, mode: 'auto' as const, code: 'allowed', message: 'm' }
   return saveDecision(db.decision, { decisionId, id, planDigest: digest, input, decision, autonomy, proceed, answerBy })
 }

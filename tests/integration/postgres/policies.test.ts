@@ -90,6 +90,18 @@ describe('a directory that is synced', () => {
     source.close()
   })
 
+  test('that was broken for a while and is as it was says so no more', async () => {
+    put('a.yaml', policy('a'))
+    const sync = directorySync(directory, publisher())
+    await sync.round()
+    put('a.yaml', { nonsense: true })
+    await sync.round()
+    expect(sync.state().error).toContain('a.yaml')
+    put('a.yaml', policy('a'))
+    await sync.round()
+    expect(sync.state().error).toBeNull()
+  })
+
   test('that is an old copy is not brought back by a process that starts with it, unless somebody says so', async () => {
     put('a.yaml', policy('a'))
     await directorySync(directory, publisher()).round()
@@ -229,6 +241,7 @@ describe('publishing', () => {
     await expect(publish(publisher(), () => edit('a'))).rejects.toMatchObject({ code: 'policies_unproven', message: expect.stringContaining('--over 1') })
     await expect(publish(publisher(), () => edit('a'), 7)).rejects.toMatchObject({ code: 'policies_moved' })
     expect(await publish(publisher(), () => edit('a'), 1)).toMatchObject({ published: true, seq: 2 })
+    await expect(publish(publisher(), () => edit('b'), 2)).rejects.toMatchObject({ code: 'policies_proven' })
     const source = await reader()
     expect(source.ids()).toEqual(['a'])
     expect((await readStream(db.api, 'policies')).at(-1)).toMatchObject({ body: { seq: 2, replaces: true } })
@@ -282,7 +295,7 @@ describe('publishing', () => {
     put('a.yaml', policy('a', { effect: 'deny' }))
     put('a.test.yaml', inTest('deny'), inTest('act'))
     const files = await policyFiles(directory)
-    expect(await publishFiles(publisher(), files, null)).toEqual({ error: expect.stringMatching(/^test `pods may act` \(a\.test\.yaml:3\): /) })
+    expect(await publishFiles(publisher(), files, null)).toMatchObject({ code: 'policy_tests_failed', errors: [{ field: 'test `pods may act` (a.test.yaml:3)' }] })
   })
 
   test('a row far above the newest is refused: nothing could come after it', async () => {
