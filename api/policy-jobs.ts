@@ -7,13 +7,14 @@ import { runCase, type CaseResult } from '../domain/policy/cases.ts'
 import { pathOfText } from '../domain/policy/check.ts'
 import { coverageOf, type Coverage } from '../domain/policy/coverage.ts'
 import type { PolicyDocument } from '../domain/policy/document.ts'
+import type { ExceptionDocument } from '../domain/policy/exception.ts'
 import type { Finding, LeftOut } from '../domain/policy/lint/finding.ts'
 import { lintPolicies } from '../domain/policy/lint/lint.ts'
 import type { History } from '../domain/policy/lint/upkeep.ts'
 import { compileSnapshot, type PolicySnapshot } from '../domain/policy/snapshot.ts'
 
 /** `files` are linted with their lines; without them the documents, which are in force under these hashes. */
-export type LintJob = { kind: 'lint'; nowMs: number; history: History } & ({ files: PolicyFile[] } | { documents: PolicyDocument[]; hashes: [id: string, hash: string][]; where?: undefined })
+export type LintJob = { kind: 'lint'; nowMs: number; history: History } & ({ files: PolicyFile[] } | { documents: PolicyDocument[]; hashes: [id: string, hash: string][]; exceptions: ExceptionDocument[]; where?: undefined })
 /** Policies and, in `*.test.yaml`, their tests. */
 export type TestJob = { kind: 'test'; files: PolicyFile[] }
 export type PolicyJob = LintJob | TestJob
@@ -27,9 +28,9 @@ export const doJob = (job: PolicyJob): Linted | Tested => (job.kind === 'lint' ?
 
 function lint(job: LintJob): Linted {
   // Exceptions come and go: what is linted is what holds without them.
-  const { documents, hashes = [], where = () => undefined } = 'files' in job ? compiled(job.files) : job
+  const { documents, exceptions, hashes = [], where = () => undefined } = 'files' in job ? compiled(job.files) : job
   const snapshot = compileSnapshot(documents, { ...compiling, hashes: new Map(hashes) })
-  const { findings, leftOut } = lintPolicies(snapshot, { nowMs: job.nowMs, wallClock, tzdata: tzdataVersion, history: job.history })
+  const { findings, leftOut } = lintPolicies(snapshot, { nowMs: job.nowMs, wallClock, tzdata: tzdataVersion, history: job.history, exceptions })
   return { findings: findings.map((one) => ({ ...one, where: one.policy === null ? null : (where(one.policy, pathOfText(one.path)) ?? null) })), leftOut }
 }
 
@@ -40,7 +41,7 @@ function test({ files }: TestJob): Tested {
   return { snapshot: snapshot.hash, results: cases.map((each) => runCase(snapshot, each)), coverage: coverageOf(snapshot, cases.map(({ input }) => input)) }
 }
 
-type Compiled = { snapshot: PolicySnapshot; documents: PolicyDocument[]; where: WhereOf; hashes?: undefined }
+type Compiled = { snapshot: PolicySnapshot; documents: PolicyDocument[]; exceptions: ExceptionDocument[]; where: WhereOf; hashes?: undefined }
 
 function compiled(files: readonly PolicyFile[]): Compiled {
   const loaded = compileFiles(files.filter(({ name }) => !isTestFile(name)))

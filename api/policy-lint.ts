@@ -50,8 +50,8 @@ const lint = route({
     if (snapshot.size > mostLinted) throw refused([{ field: 'files', message: `more than ${mostLinted} policies: lint them in parts` }])
     const nowMs = Date.now()
     const history = await historyOf(deps.db, snapshot, nowMs)
-    const { documents = [], members = [] } = deps.policies().published ?? {}
-    const what = body.files ? { files: body.files } : { documents, hashes: members.map(({ id, hash }): [string, string] => [id, hash]) }
+    const { documents = [], members = [], exceptions = [] } = deps.policies().published ?? {}
+    const what = body.files ? { files: body.files } : { documents, exceptions: exceptions.map(({ document }) => document), hashes: members.map(({ id, hash }): [string, string] => [id, hash]) }
     const { findings, leftOut } = await aside({ kind: 'lint', nowMs, history, ...what })
     return reply(200, { snapshot: snapshot.hash, policies: snapshot.size, findings: findings.map(({ witness, ...one }) => ({ ...one, witness: witness && { ...witness } })), leftOut })
   },

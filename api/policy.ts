@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { StoredException } from '../adapters/postgres/policies.ts'
 import { tzdataVersion, wallClock } from '../adapters/policies/zones.ts'
 import { asCel } from '../domain/policy/cel.ts'
 import type { Decision } from '../domain/policy/decision.ts'
@@ -81,6 +82,24 @@ const policyItem = z.strictObject({
   cel: z.string(),
 })
 
+const exceptionItem = z.strictObject({
+  id: z.string(),
+  policy: z.string(),
+  managedBy: z.enum(['api', 'git']),
+  actions: z.array(z.string()),
+  resources: z.array(z.string()),
+  reason: z.string(),
+  author: z.string(),
+  approvedBy: z.string(),
+  notBefore: z.string(),
+  expiresAt: z.string(),
+})
+
+const toException = ({ managedBy, document }: StoredException): z.infer<typeof exceptionItem> => {
+  const { id, policy, actions, resources, reason, author, approvedBy, notBefore, expiresAt } = document
+  return { id, policy, managedBy, actions, resources, reason, author, approvedBy, notBefore, expiresAt }
+}
+
 const list = route({
   method: 'get',
   path: '/api/v1/policy',
@@ -96,6 +115,8 @@ const list = route({
       stale: z.boolean(),
       error: z.string().nullable(),
       items: z.array(policyItem),
+      /** Those that stand with the policies, from files and from the API. */
+      exceptions: z.array(exceptionItem),
     }),
   },
   handle: async ({ deps }) => {
@@ -105,7 +126,7 @@ const list = route({
       const { hash, version, managedBy, author, at: changedAt } = published!.members[at]!
       return { id, name, hash, version, managedBy, author, at: changedAt, effect, enforcement, mode, priority, actions, resources, owner, message, cel: asCel(document, wallClock) }
     })
-    return reply(200, { snapshot: snapshot.hash, seq: published?.seq ?? null, ageMs: Number.isFinite(ageMs) ? Math.round(ageMs) : null, stale, error, items })
+    return reply(200, { snapshot: snapshot.hash, seq: published?.seq ?? null, ageMs: Number.isFinite(ageMs) ? Math.round(ageMs) : null, stale, error, items, exceptions: (published?.exceptions ?? []).map(toException) })
   },
 })
 

@@ -7,6 +7,7 @@ import { clientOf, connectionOf, Refused, Usage } from './connection.ts'
 import { keyCreate, keyList, keyRevoke } from './keys.ts'
 import { doctor, status } from './looking.ts'
 import { outputTo, printable, type Streams } from './output.ts'
+import { policyAgree, policyExcept, policyRevoke } from './policy-exceptions.ts'
 import { policyLint } from './policy-lint.ts'
 import { policyExplain, policySimulate, policyTest } from './policy.ts'
 import { policyApply, policyList, policyRollback } from './policy-record.ts'
@@ -34,6 +35,9 @@ export const commands: Record<string, Command> = {
   'policy apply': policyApply,
   'policy rollback': policyRollback,
   'policy lint': policyLint,
+  'policy except': policyExcept,
+  'policy agree': policyAgree,
+  'policy revoke': policyRevoke,
   'key create': keyCreate,
   'key list': keyList,
   'key revoke': keyRevoke,

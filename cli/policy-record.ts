@@ -4,7 +4,8 @@ import { table } from './output.ts'
 import { filesAt } from './policy.ts'
 
 type Item = { id: string; version: number; effect: string; enforcement: string; mode: string; managedBy: string; author: string; at: string }
-type InForce = { snapshot: string; seq: number | null; stale: boolean; error: string | null; items: Item[] }
+type Excepted = { id: string; policy: string; resources: string[]; author: string; approvedBy: string; expiresAt: string; reason: string }
+type InForce = { snapshot: string; seq: number | null; stale: boolean; error: string | null; items: Item[]; exceptions: Excepted[] }
 type Sync = { directory: string | null; commit: string | null; syncedAt: string | null; error: string | null; drift: { id: string; difference: string }[] }
 
 export const policyList: Command = {
@@ -20,13 +21,14 @@ export const policyList: Command = {
   },
 }
 
-function policyLines({ seq, snapshot, stale, error, items }: InForce): string[] {
+function policyLines({ seq, snapshot, stale, error, items, exceptions }: InForce): string[] {
   const rows = items.map((one) => [one.id, `${one.version}`, one.effect, one.enforcement, one.mode, one.managedBy, one.author, one.at])
   return [
     seq === null ? 'no policies are in force: everything is denied' : `snapshot ${seq} (${snapshot})`,
     ...(stale ? ['STALE: nothing is allowed until the policies can be confirmed'] : []),
     ...(error === null ? [] : error.split('\n')),
     ...(items.length > 0 ? table(['ID', 'VERSION', 'EFFECT', 'ENFORCEMENT', 'MODE', 'FROM', 'BY', 'SINCE'], rows) : []),
+    ...(exceptions.length > 0 ? ['exceptions:', ...table(['ID', 'FROM', 'ON', 'UNTIL', 'BY', 'AGREED BY', 'REASON'], exceptions.map((one) => [one.id, one.policy, one.resources.join(' '), one.expiresAt, one.author, one.approvedBy, one.reason]))] : []),
   ]
 }
 

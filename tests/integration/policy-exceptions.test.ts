@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { tmpdir } from 'node:os'
 import { readStream } from '../../adapters/postgres/ledger.ts'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
+import { cli } from '../helpers/cli.ts'
 import { stack } from '../helpers/stack.ts'
 import { openDatabase, type TestDatabase } from './postgres/database.ts'
 
@@ -74,11 +76,24 @@ test('a revocation that cannot be published is none, and may be asked for again'
   expect(await ask()).toMatchObject({ allowed: false })
 })
 
+test('by command: asked for, agreed to by another, listed with the policies, revoked', async () => {
+  const [byAnn, byBob] = [ann, bob].map(({ key }) => cli({ url: api.url, key, directory: tmpdir() }))
+  const asked = await byAnn!('policy', 'except', 'closed', '--resources', 'k8s:main/shop/**', '--actions', 'pod:restart', '--until', days(2), '--reason', 'the sale')
+  const [, id = ''] = /^(\S+) is asked for/.exec(asked.out) ?? []
+  expect(await byAnn!('policy', 'agree', id, '--comment', 'mine')).toMatchObject({ code: 1, err: expect.stringContaining('you asked for this exception yourself') })
+  expect(await byBob!('policy', 'agree', id, '--comment', 'agreed')).toMatchObject({ code: 0, out: `exception ${id} from \`closed\` is approved\n` })
+  expect((await byBob!('policy', 'list')).out).toMatch(new RegExp(`exceptions:\n.*\n${id} +closed +k8s:main/shop/\\*\\* .* ann +bob +the sale`))
+  expect((await byBob!('policy', 'except', 'closed')).out).toMatch(new RegExp(`${id} +approved .* ann`))
+  expect(await byBob!('policy', 'revoke', id, '--comment', 'over')).toMatchObject({ code: 0 })
+  expect(await ask()).toMatchObject({ allowed: false })
+  expect((await byAnn!('policy', 'except', 'closed', '--resources', 'k8s:**')).code).toBe(2)
+})
+
 test('two people who agree at once agree once, and what the row says is in force', async () => {
   const carl = await keyFor(db.api, ['approver'], 'carl')
   const { id } = await propose()
   const both = await Promise.all([bob, carl].map((who) => call(who, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })))
-  expect(both.map(({ status }) => status).sort()).toEqual([200, 409])
+  expect(both.map(({ status }) => status).sort((a, b) => a - b)).toEqual([200, 409])
   expect(await ask()).toMatchObject({ allowed: true, decision: { excepted: [{ id }] } })
   await call(ann, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })
 })

@@ -4,6 +4,7 @@ import { decide } from '../decide.ts'
 import { compileSnapshot } from '../snapshot.ts'
 import { parsePolicy } from '../parse.ts'
 import type { Code } from './finding.ts'
+import type { ExceptionDocument } from '../exception.ts'
 import { lintPolicies } from './lint.ts'
 
 /** A Thursday; the clocks of Berlin go forward on 2026-03-29. */
@@ -246,6 +247,19 @@ describe('what a finding says', () => {
       'no policy allows or asks about pod:restart at severity info, low, medium, at any hour; at severity high, critical, in 112 of the coming 168 hours, the first from Thu 2026-01-15 12:00 UTC, so it is denied. Add one if that is not meant',
     )
   })
+})
+
+test.each([
+  ['is over', -1, 'is over since 2026-01-14T12:00:00.000Z. Take it out'],
+  ['ends soon', 2, 'ends at 2026-01-17T12:00:00.000Z, in less than 3 days'],
+  ['ends later', 4, null],
+])('an exception that %s is told of with its policy', (_what, days, message) => {
+  const snapshot = compiled([allow(), deny({ resources: ['k8s:test/**'] })])
+  const policyId = snapshot.policies.find(({ document }) => document.effect === 'deny')!.document.id
+  const exception = { id: 'easter', policy: policyId, expiresAt: new Date(nowMs + days * 86_400_000).toISOString() } as ExceptionDocument
+  const { findings } = lintPolicies(snapshot, { nowMs, wallClock, tzdata: 'test', history: { unknown: 'nobody looked' }, exceptions: [exception] })
+  const told = findings.filter(({ code }) => code === 'L10')
+  expect(told).toEqual(message === null ? [] : [expect.objectContaining({ policy: policyId, severity: 'warning', message: expect.stringContaining(`exception \`easter\` from this policy ${message}`) })])
 })
 
 test('what matched in the past is asked for, or said to be left out', () => {

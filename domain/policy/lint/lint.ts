@@ -1,3 +1,4 @@
+import type { ExceptionDocument } from '../exception.ts'
 import type { PolicySnapshot } from '../snapshot.ts'
 import type { WallClock } from '../time.ts'
 import { areaOf, covering } from './areas.ts'
@@ -12,7 +13,7 @@ import { skippedWindows } from './skipped-hours.ts'
 import { spaceOf } from './space.ts'
 import { unboundedAllows } from './unbounded.ts'
 import { unguaranteedFacts } from './unguaranteed.ts'
-import { outOfTime, ownerless, unmatched, type History } from './upkeep.ts'
+import { exceptionsOutOfTime, outOfTime, ownerless, unmatched, type History } from './upkeep.ts'
 import { unknownWords } from './vocabulary.ts'
 import type { Ground } from './witness.ts'
 
@@ -23,6 +24,8 @@ export type LintOptions = {
   /** Version of the time zone data, for the requests that are shown. */
   tzdata: string
   history: History
+  /** Told of when they end; left out of everything else: what is linted is what holds without them. */
+  exceptions?: readonly ExceptionDocument[]
 }
 
 /**
@@ -31,7 +34,7 @@ export type LintOptions = {
  * one, and only told when the engine's own answer to it agrees. Disabled policies are not looked at; shadow
  * policies are held against the enforced ones as if they counted, and never the other way round.
  */
-export function lintPolicies(snapshot: PolicySnapshot, { nowMs, wallClock, tzdata, history }: LintOptions): LintReport {
+export function lintPolicies(snapshot: PolicySnapshot, { nowMs, wallClock, tzdata, history, exceptions = [] }: LintOptions): LintReport {
   const { policies } = snapshot
   const space = spaceOf(policies, nowMs, wallClock)
   const ground: Ground = { snapshot, space, nowMs, wallClock, tzdata }
@@ -50,6 +53,7 @@ export function lintPolicies(snapshot: PolicySnapshot, { nowMs, wallClock, tzdat
     ...unboundedAllows(ground, areas),
     ...ownerless(areas),
     ...outOfTime(areas, space, nowMs),
+    ...exceptionsOutOfTime(exceptions, nowMs),
     ...('unmatched' in history ? unmatched(areas, history.unmatched, nowMs) : []),
     ...flooredPercents(ground, areas),
     ...uncoveredCells(ground, areas),

@@ -1,5 +1,6 @@
 /** L9, L10, L11: policies nobody looks after. */
 import { dayMs } from '../calendar.ts'
+import type { ExceptionDocument } from '../exception.ts'
 import type { CompiledPolicy } from '../snapshot.ts'
 import type { Area } from './areas.ts'
 import { has, type Axis } from './cells.ts'
@@ -10,6 +11,9 @@ import type { Space } from './space.ts'
 
 const soonDays = 14
 export const longDays = 30
+/** Exceptions are short by themselves. */
+const exceptionSoonMs = 3 * dayMs
+
 /** Content hashes of the policies that matched no decision on record in `longDays`; or why that is not known. */
 export type History = { unmatched: ReadonlySet<string> } | { unknown: string }
 
@@ -31,6 +35,15 @@ export const outOfTime = (areas: readonly Area[], { instants }: Space, nowMs: nu
       return [finding('L10', 'warning', policy, 'when', 'the last time span of this policy is over, so that it never holds again. Take it out, or give it a new span')]
     }
     return []
+  })
+
+/** Exceptions are told of with the policy that they open. */
+export const exceptionsOutOfTime = (exceptions: readonly ExceptionDocument[], nowMs: number): Finding[] =>
+  exceptions.flatMap(({ id, policy, expiresAt }) => {
+    const tell = (message: string): Finding[] => [{ code: 'L10', severity: 'warning', policy, others: [], path: 'document', message: `exception \`${id}\` from this policy ${message}`, witness: null }]
+    const leftMs = Date.parse(expiresAt) - nowMs
+    if (leftMs <= 0) return tell(`is over since ${expiresAt}. Take it out`)
+    return leftMs <= exceptionSoonMs ? tell(`ends at ${expiresAt}, in less than ${exceptionSoonMs / dayMs} days. Then the policy holds again: ask for a new one, or change the policy`) : []
   })
 
 /** No cell from the one of `nowMs` on; `nowMs` opens a cell of its own. */

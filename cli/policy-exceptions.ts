@@ -1,0 +1,70 @@
+import { text, type Command, type Context } from './command.ts'
+import { Usage } from './connection.ts'
+import { table } from './output.ts'
+
+type Exception = { id: string; policy: string; state: string; author: string; decidedBy: string | null; expiresAt: string; resources: string[]; reason: string }
+
+const path = (policy: string): string => `/api/v1/policy/${encodeURIComponent(policy)}/exceptions`
+
+export const policyExcept: Command = {
+  usage: 'policy except <policy> [--resources list --until instant --reason text [--actions list] [--when json]]',
+  summary: 'ask for an exception from a deny or an approval policy; without --resources the ones that were ever asked for',
+  arguments: [1, 1],
+  options: {
+    resources: { type: 'string', value: 'list', describe: "what it opens: 'k8s:main/shop/**'" },
+    actions: { type: 'string', value: 'list', describe: 'for these alone: pod:restart,deployment:scale' },
+    when: { type: 'string', value: 'json', describe: 'only under this condition' },
+    until: { type: 'string', value: 'instant', describe: 'such as 2026-12-24T18:00:00Z, at most 30 days ahead' },
+    reason: { type: 'string', value: 'text', describe: 'why; it is recorded, and named in every decision that it opens' },
+  },
+  run: async (context) => {
+    const [policy = ''] = context.positionals
+    if (text(context, 'resources') === undefined) return listed(context, policy)
+    const { body } = await context.client<Exception>({ method: 'POST', path: path(policy), body: wish(context) })
+    context.output.result(body, [`${body.id} is asked for; another person puts it in force: aegis policy agree ${body.id} --comment "…"`])
+    return 0
+  },
+}
+
+async function listed({ client, output }: Context, policy: string): Promise<number> {
+  const { body } = await client<{ items: Exception[] }>({ method: 'GET', path: path(policy) })
+  const rows = body.items.map((one) => [one.id, one.state, one.expiresAt, one.author, one.decidedBy ?? '', one.resources.join(' '), one.reason])
+  output.result(body, table(['ID', 'STATE', 'UNTIL', 'BY', 'DECIDED BY', 'ON', 'REASON'], rows))
+  return 0
+}
+
+function wish(context: Context): object {
+  const [resources, actions, when, expiresAt, reason] = ['resources', 'actions', 'when', 'until', 'reason'].map((option) => text(context, option))
+  if (!expiresAt || !reason) throw new Usage('an exception needs --until and --reason')
+  return { resources: words(resources), expiresAt, reason, ...(actions === undefined ? {} : { actions: words(actions) }), ...(when === undefined ? {} : { when: json(when) }) }
+}
+
+const words = (list = ''): string[] => list.split(',').map((word) => word.trim())
+
+function json(given: string): unknown {
+  try {
+    return JSON.parse(given) as unknown
+  } catch {
+    throw new Usage(`--when is not JSON: write something like '{"attr": "context.severity", "op": "gte", "value": "high"}'`)
+  }
+}
+
+export const policyAgree = deciding('policy agree', 'approve', 'agree to an exception that somebody else asked for; it is in force with the answer')
+export const policyRevoke = deciding('policy revoke', 'revoke', 'end an exception, or take back the wish for one; any one person may')
+
+function deciding(name: string, verb: 'approve' | 'revoke', summary: string): Command {
+  return {
+    usage: `${name} <exception id> --comment text`,
+    summary,
+    arguments: [1, 1],
+    options: { comment: { type: 'string', value: 'text', describe: 'why; it is recorded' } },
+    run: async (context) => {
+      const [id = ''] = context.positionals
+      const comment = text(context, 'comment')
+      if (comment === undefined) throw new Usage('say why: --comment "…"')
+      const { body } = await context.client<Exception>({ method: 'POST', path: `/api/v1/policy/exceptions/${encodeURIComponent(id)}/${verb}`, body: { comment } })
+      context.output.result(body, [`exception ${body.id} from \`${body.policy}\` is ${body.state}`])
+      return 0
+    },
+  }
+}
