@@ -5,7 +5,7 @@ import { canonicalJson } from '../domain/canonical.ts'
 import { Failure } from '../domain/failure.ts'
 import { parseRules } from '../domain/rules/parse.ts'
 import type { RuleSet } from '../domain/rules/rule.ts'
-import { problemText, readYaml } from './policies/yaml.ts'
+import { mostFileBytes, problemText, readYaml } from './policies/yaml.ts'
 
 /**
  * The rules of one YAML file. Rejects with `Failure('invalid', 'rules_invalid')`, whose message has a
@@ -16,7 +16,7 @@ export async function loadRules(file: string): Promise<RuleSet> {
 }
 
 export function readRules(name: string, text: string): RuleSet {
-  const { documents, errors } = readYaml(name, text)
+  const { documents, errors } = readYaml(name, text, mostFileBytes)
   const [source] = documents
   if (errors.length > 0) throw invalid(errors)
   if (!source || documents.length > 1) throw invalid([`${name}: expected one document, found ${documents.length}`])

@@ -5,6 +5,7 @@ import { requestTypes, type Facts, type PolicyInput } from '../domain/policy/inp
 import type { Principal } from '../domain/remediation.ts'
 import { allows } from './permissions.ts'
 import { asked } from './policy-question.ts'
+import { fieldErrors } from './fields.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
 import * as shape from './shapes.ts'
@@ -21,6 +22,8 @@ const context = z.record(z.string().max(256), z.unknown())
 
 const question = z.object({ subject, action, resource, context: context.default({}) })
 type Question = z.output<typeof question>
+/** What it leaves out is what all share, so nothing in it may have a default of its own. */
+const partOfQuestion = z.object({ subject, action, resource, context }).partial()
 
 const answer = z.strictObject({ decision: z.boolean(), context: z.strictObject({ code: z.string(), reason: z.string() }) })
 type Answer = z.infer<typeof answer>
@@ -45,18 +48,16 @@ const evaluations = route({
   path: '/access/v1/evaluations',
   permission: 'policy:evaluate',
   summary: 'AuthZEN: several questions at once, with what they share said once',
+  description: 'Without `evaluations` it is the one question that is shared, and answers as that.',
   tag,
-  body: z.object({
-    subject: subject.optional(),
-    action: action.optional(),
-    resource: resource.optional(),
-    context: context.optional(),
-    evaluations: z.array(question.partial()).min(1).max(mostEvaluations),
+  body: partOfQuestion.extend({
+    evaluations: z.array(partOfQuestion).max(mostEvaluations).default([]),
     options: z.object({ evaluations_semantic: z.enum(semantics).default('execute_all') }).default({ evaluations_semantic: 'execute_all' }),
   }),
-  output: { 200: z.strictObject({ evaluations: z.array(answer) }) },
+  output: { 200: z.union([z.strictObject({ evaluations: z.array(answer) }), answer]) },
   handle: async ({ deps, principal, body }) => {
     const { evaluations: given, options, ...shared } = body
+    if (given.length === 0) return reply(200, await answered(deps, principal, whole(shared)))
     const questions = given.map((each, at) => whole({ ...shared, ...shape.given(each) }, at))
     const answers: Answer[] = []
     for (const each of questions) {
@@ -70,10 +71,11 @@ const evaluations = route({
 
 const stopsAt: Record<(typeof semantics)[number], boolean | null> = { execute_all: null, deny_on_first_deny: false, permit_on_first_permit: true }
 
-function whole(parts: object, at: number): Question {
+function whole(parts: object, at?: number): Question {
   const { success, data, error } = question.safeParse(parts)
   if (success) return data
-  throw fieldProblem('bad_request', error.issues.slice(0, 20).map(({ path, message }) => ({ field: `evaluations[${at}].${path.join('.')}`, message })))
+  const place = at === undefined ? '' : `evaluations[${at}].`
+  throw fieldProblem('bad_request', fieldErrors(error.issues, parts).map(({ field, message }) => ({ field: `${place}${field}`, message })))
 }
 
 async function answered(deps: ApiDeps, by: Principal, given: Question): Promise<Answer> {

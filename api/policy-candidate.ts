@@ -15,7 +15,7 @@ export const files = z.strictObject({ files: z.array(z.strictObject({ name: z.st
 export const candidateSet = z.union([
   z.strictObject({ policies: z.array(z.record(z.string(), z.unknown())).max(mostPolicies) }),
   files,
-])
+], { error: 'must be either `{ "policies": [document, …] }` or `{ "files": [{ "name", "text" }, …] }`' })
 
 /** Throws a problem that names the place in each document that is wrong. Policies that stand besides are beside files alone: a list of policies is the whole set. */
 export function compiled(candidate: z.output<typeof candidateSet>, standing: Standing = { policies: [], exceptions: [] }): PolicySnapshot {

@@ -12,7 +12,7 @@ import { grouped, type Grouped } from './grouped.ts'
 import type { ApiDeps } from './route.ts'
 
 /** A decision and what it comes to: only `allowed` is a yes. `code` and `message` say why, bounds and modes included. */
-export type Asked = { decision: Decision; allowed: boolean; code: string; message: string }
+export type Asked = { logId: string; decision: Decision; allowed: boolean; code: string; message: string }
 
 /**
  * Answers a question put to the policies directly. It is on record, by whom and with all its facts, before anybody
@@ -23,9 +23,10 @@ export async function asked({ policies, auditPolicy }: Pick<ApiDeps, 'policies' 
   const decision = decideBy(current, input)
   const { proceed, code, message: reason } = capByMode(decision, 'auto')
   const allowed = proceed === 'act'
+  const logId = freshId()
   const { action, resource, type } = input
   await auditPolicy({
-    logId: freshId(),
+    logId,
     userId: by.id,
     owner: by.owner,
     action,
@@ -38,7 +39,7 @@ export async function asked({ policies, auditPolicy }: Pick<ApiDeps, 'policies' 
     snapshot: current.snapshot.hash,
     input: canonical(input) ?? JSON.stringify(null),
   })
-  return { decision, allowed, code, message: reason }
+  return { logId, decision, allowed, code, message: reason }
 }
 
 const mostInGroup = 200

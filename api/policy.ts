@@ -26,6 +26,8 @@ const evaluateBody = z.strictObject({
 })
 
 const answer = z.strictObject({
+  /** Its row in `GET /api/v1/policy/audit/logs`. */
+  logId: z.string(),
   allowed: z.boolean(),
   effect: z.enum(effects),
   code: z.string(),
@@ -56,10 +58,10 @@ const evaluate = route({
   },
 })
 
-const toAnswer = ({ decision, allowed, code, message }: Asked, mayReadAudit: boolean): z.infer<typeof answer> => {
+const toAnswer = ({ logId, decision, allowed, code, message }: Asked, mayReadAudit: boolean): z.infer<typeof answer> => {
   const { effect, snapshot } = decision
   const reason = code === decision.code ? decision.reason : message
-  return { allowed, effect, code, reason, message, snapshot, decision: mayReadAudit ? { ...decision } : null }
+  return { logId, allowed, effect, code, reason, message, snapshot, decision: mayReadAudit ? { ...decision } : null }
 }
 
 const policyItem = z.strictObject({

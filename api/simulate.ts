@@ -18,7 +18,7 @@ const progressEveryMs = 200
 const simulateBody = z.strictObject({
   candidate: candidateSet,
   /** From here on: an instant, or a time back from now such as `7d`. Everything on record when left out. */
-  since: z.union([shape.instant, z.string().regex(/^\d{1,4}[smhd]$/, 'must be an instant, or a time such as 7d')]).optional(),
+  since: z.union([shape.instant, z.string().regex(/^\d{1,4}[smhd]$/)], { error: 'must be an instant such as 2026-12-24T18:00:00Z, or a time back from now such as 7d' }).optional(),
 })
 
 const example = z.strictObject({

@@ -83,12 +83,15 @@ export const policySimulate: Command = {
     const since = text(context, 'since')
     const body = { candidate: { files: filesAt(path) }, ...(since === undefined ? {} : { since }) }
     const report = await replayed(context, body)
-    const over = most !== undefined && report.newlyAllowed > most
-    const gate = over ? [`FAIL ${report.newlyAllowed} would newly act, at most ${most} wanted`] : []
+    const gate = most === undefined ? [] : failuresOf(report, most)
     context.output.result(report, [...reportLines(report), ...gate])
-    return over ? 1 : 0
+    return gate.length > 0 ? 1 : 0
   },
 }
+
+/** A gate that nothing went through has shown nothing. */
+const failuresOf = ({ span, newlyAllowed }: Report, most: number): string[] =>
+  span ? (newlyAllowed > most ? [`FAIL ${newlyAllowed} would newly act, at most ${most} wanted`] : []) : ['FAIL there was nothing to ask again: choose an earlier --since, or ask where decisions are on record']
 
 async function replayed({ connection, output }: Context, body: object): Promise<Report> {
   const lines = linesOf<{ progress: { done: number; total: number } } | { report: Report }>(connection, { method: 'POST', path: '/api/v1/policy/simulate', body })

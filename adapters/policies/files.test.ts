@@ -36,6 +36,24 @@ test.each<[string, string, string]>([
   expect(errorsOf(text)).toEqual(expect.arrayContaining([expect.stringContaining(expected)]))
 })
 
+test.each<[string, string, string]>([
+  ['lists in lists', `x: ${'['.repeat(2_000)}${']'.repeat(2_000)}\n`, 'a.yaml:1: nested more than 64 deep'],
+  ['lists in lists without an end', '['.repeat(20_000), 'a.yaml:1: nested more than 64 deep'],
+  ['mappings in mappings', Array.from({ length: 200 }, (_, at) => `${' '.repeat(at)}k:`).join('\n'), 'a.yaml:65: nested more than 64 deep'],
+  ['lists by dashes', `${'- '.repeat(5_000)}a\n`, 'a.yaml:1: nested more than 64 deep'],
+  ['a mapping of many keys', Array.from({ length: 20_000 }, (_, at) => `key${at}: 1`).join('\n'), 'a.yaml:1: this document is larger than 65536 bytes; split it'],
+  ['a great many documents', '---\n'.repeat(200_000), 'a.yaml:10001: more than 10000 documents in one file; split it'],
+])('%s are refused before anything is made of them, with the place', (_what, text, message) => {
+  const begun = performance.now()
+  expect(errorsOf(text)).toEqual([message])
+  expect(performance.now() - begun).toBeLessThan(5_000) // minutes, or a stack overflow, for what is made of them first
+})
+
+test('the largest mapping that is read is checked for repeated keys in a moment', () => {
+  const keys = Array.from({ length: 6_000 }, (_, at) => `k${at}: 1`)
+  expect(errorsOf([...keys, 'k7: 2'].join('\n'))).toEqual(['a.yaml:6001: Map keys must be unique'])
+})
+
 test('aliases that would blow up are not expanded', () => {
   const levels = Array.from({ length: 12 }, (_, level) => `  l${level + 1}: &l${level + 1} [${Array.from({ length: 9 }, () => `*l${level}`).join(',')}]`)
   const before = process.cpuUsage()

@@ -51,7 +51,7 @@ export type PublishResult =
 /** What is in force and proven; undefined when nothing was ever published. */
 async function inForce({ db, verify }: Pick<Publisher, 'db' | 'verify'>): Promise<Published | undefined> {
   const stored = await loadSnapshot(db)
-  return stored === undefined || stored === 'known' ? undefined : proven(stored, verify)
+  return stored && proven(stored, verify)
 }
 
 /** Whoever publishes over everything must have to: what can be proven would be lost for nothing. */

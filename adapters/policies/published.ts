@@ -8,7 +8,7 @@ import { parsePolicy } from '../../domain/policy/parse.ts'
 import { compileSnapshot, type PolicySnapshot } from '../../domain/policy/snapshot.ts'
 import { parseStatement } from '../../domain/policy/statement.ts'
 import type { VerifySignature } from '../../domain/warrant.ts'
-import { loadSnapshot, type PolicyMember, type StoredException, type StoredSnapshot } from '../postgres/policies.ts'
+import { isNewest, loadSnapshot, type PolicyMember, type StoredException, type StoredSnapshot } from '../postgres/policies.ts'
 import { sha256Hex } from '../signing.ts'
 import { compiling, reading } from './means.ts'
 
@@ -95,8 +95,8 @@ export function publishedPolicies(db: Knex, { verify, reloadMs, onChange }: Sour
 /** Never rejects. What is known already is not read again. */
 async function look(db: Knex, inUse: Published | null, verify: VerifySignature): Promise<Published | { error: string }> {
   try {
-    const stored = await loadSnapshot(db, inUse?.statement)
-    if (stored === 'known') return inUse!
+    if (inUse && (await isNewest(db, inUse))) return inUse
+    const stored = await loadSnapshot(db)
     if (!stored) return { error: 'no policies were published yet: set AEGIS_POLICY_DIRECTORY of the API, or publish some through it' }
     if (inUse && stored.seq <= inUse.seq) return { error: wentBack(inUse.seq, stored.seq) }
     return proven(stored, verify)

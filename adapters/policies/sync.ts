@@ -13,7 +13,7 @@ import { readYaml, type SourceError } from './yaml.ts'
 
 export type SyncState = {
   directory: string
-  /** Of the checkout that was published last; null outside one. */
+  /** Of the checkout that these files are as Git has them in; null outside one, and while they are not. */
   commit: string | null
   /** When the directory was last found to be what is in force; null: not yet. */
   syncedAt: string | null
@@ -45,10 +45,10 @@ export function directorySync(directory: string, publisher: Publisher): Director
     async round() {
       const read = await filesOf(directory)
       if ('error' in read) return void (state = { ...state, error: read.error })
-      if (read.digest === done) return void (state = { ...state, error: null })
+      const commit = await commitOf(directory, read.files)
+      if (read.digest === done) return void (state = { ...state, commit, error: null })
       const error = (await unsettled(directory, read.digest)) ?? (done === undefined && (await filesReplaced(publisher.db, read.digest)) ? replaced(directory) : undefined)
       if (error) return void (state = { ...state, error })
-      const commit = await commitOf(directory)
       const refused = await publishFiles(publisher, read.files, commit)
       if (refused) return void (state = { ...state, error: refused.errors.map(({ field, message }) => `${field}: ${message}`).join('\n') })
       done = read.digest

@@ -59,12 +59,18 @@ type SnapshotRow = { seq: number; hash: string; statement: string; key_id: strin
 
 const snapshotColumns = 'seq, hash, statement, key_id, signature, tests, exceptions, members'
 
-/** What is in force. Undefined: nothing was ever published. `known`: its statement is the one that the caller has. */
-export const loadSnapshot = guarded(async (db: Knex, known = ''): Promise<StoredSnapshot | 'known' | undefined> => {
-  const newest = await first<{ seq: number; statement: string }>(db, 'select seq, statement from control.policy_snapshots order by seq desc limit 1')
-  if (!newest || newest.statement === known) return newest && 'known'
-  const row = await first<SnapshotRow>(db, `select ${snapshotColumns} from control.policy_snapshots where seq = :seq`, { seq: newest.seq })
+type Known = Pick<StoredSnapshot, 'seq' | 'statement'>
+
+/** What is in force. Undefined: nothing was ever published. */
+export const loadSnapshot = guarded(async (db: Knex): Promise<StoredSnapshot | undefined> => {
+  const row = await first<SnapshotRow>(db, `select ${snapshotColumns} from control.policy_snapshots order by seq desc limit 1`)
   return row && toSnapshot(db, row)
+})
+
+/** Whether what is in force is, by number and word for word, what the caller has. */
+export const isNewest = guarded(async (db: Knex, { seq, statement }: Known): Promise<boolean> => {
+  const newest = await first<Known>(db, 'select seq, statement from control.policy_snapshots order by seq desc limit 1')
+  return newest?.seq === seq && newest.statement === statement
 })
 
 /** Whether these files were in force once, and others have been since. */

@@ -67,6 +67,7 @@ test('a simulation sees what an exception opens, though no policy changed', () =
 
 test.each([
   ['one person for both', { approvedBy: 'ann' }, 'approvedBy'],
+  ['one person for both, spelt in two ways', { approvedBy: ' Ann ' }, 'approvedBy'],
   ['more than a month', { expiresAt: new Date(newYear + 31 * dayMs).toISOString() }, 'expiresAt'],
   ['an end before the beginning', { expiresAt: from }, 'expiresAt'],
   ['a misspelt field', { resource: ['**'] }, 'resource'],

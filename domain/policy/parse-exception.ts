@@ -31,13 +31,16 @@ function readException(fields: Fields, budget: Budget): ExceptionDocument | unde
   const when = isAbsent(fields, 'when') ? { all: [] } : conditionOf(fields, 'when', { all: [] }, budget)
   const [policy, reason, author, approvedBy] = [text('policy'), text('reason'), text('author'), text('approvedBy')]
   const [notBefore, expiresAt] = [instantOf(fields, 'notBefore', report), instantOf(fields, 'expiresAt', report)]
-  if (author !== undefined && author === approvedBy) report(['approvedBy'], 'is the author: a second person has to approve')
+  if (author !== undefined && approvedBy !== undefined && person(author) === person(approvedBy)) report(['approvedBy'], 'is the author: a second person has to approve')
   if (!id || !actions || !resources || !policy || !reason || !author || !approvedBy || !notBefore || !expiresAt) return undefined
   const lastsMs = parseInstant(expiresAt)! - parseInstant(notBefore)!
   if (lastsMs <= 0) report(['expiresAt'], 'must be after `notBefore`')
   if (lastsMs > longestExceptionMs) report(['expiresAt'], 'is more than 30 days after `notBefore`: change the policy instead')
   return { apiVersion: exceptionApiVersion, id, policy, actions, resources, when, notBefore, expiresAt, reason, author, approvedBy }
 }
+
+/** However somebody is spelt, a second spelling is no second person. */
+const person = (name: string): string => name.trim().toLowerCase().normalize('NFKC')
 
 function instantOf(fields: Fields, key: string, report: Report): string | undefined {
   const text = textOf(fields[key], [key], report)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { checkout } from '../setup/programs.mjs'
 import type { Aegis } from '../aegis.ts'
 import { namespaceOf } from './incidents.ts'
+import { replicas, workloadName } from './workloads.ts'
 
 type Asked = { code: number; text: string }
 
@@ -19,8 +20,8 @@ export async function whatIf({ url, apiKey }: Aegis, cluster: string, show: (lin
       })
     })
   }
-  const scale = `k8s:${cluster}/${namespaceOf('d')}/deployment/web`
-  const explained = await aegis('policy', 'explain', 'deployment:scale', scale, '--request', '{"replicas": 4}')
+  const scale = `k8s:${cluster}/${namespaceOf('d')}/deployment/${workloadName}`
+  const explained = await aegis('policy', 'explain', 'deployment:scale', scale, '--request', `{"replicas": ${replicas + 2}}`)
   const simulated = await aegis('policy', 'simulate', join('policies', 'demo'), '--max-newly-allowed', '0')
   return [
     ...(explained.code === 1 && explained.text.includes('wanted lte 2') ? [] : ['the explanation should deny and name the changed line']),

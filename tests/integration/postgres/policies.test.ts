@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { mkdtempSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +12,7 @@ import { listen } from '../../../adapters/postgres/listen.ts'
 import { readStream } from '../../../adapters/postgres/ledger.ts'
 import { listSnapshots, listVersions } from '../../../adapters/postgres/policies.ts'
 import { staleAfterMs } from '../../../domain/policy/bounds.ts'
+import { exceptionApiVersion, type ExceptionDocument } from '../../../domain/policy/exception.ts'
 import { keyPair } from '../../helpers/api.ts'
 import { eventually } from '../../helpers/stack.ts'
 import { openDatabase, type TestDatabase } from './database.ts'
@@ -43,6 +45,10 @@ async function asAttacker(sql: string): Promise<void> {
 
 const policy = (id: string, changes: object = {}) => ({ apiVersion: 'aegis.dev/policy/v1', id, effect: 'allow', actions: ['*'], resources: ['**'], owner: 'tests', ...changes })
 const put = (name: string, ...documents: object[]) => writeFileSync(join(directory, name), documents.map((one) => JSON.stringify(one)).join('\n---\n'))
+const exceptionOf = (of: string, lastsMs: number): ExceptionDocument => ({
+  apiVersion: exceptionApiVersion, id: `for-${of}`, policy: of, actions: ['*'], resources: ['k8s:main/shop/**'], when: { all: [] },
+  notBefore: new Date(Date.now() - 1_000).toISOString(), expiresAt: new Date(Date.now() + lastsMs).toISOString(), reason: 'r', author: 'ann', approvedBy: 'bob',
+})
 const inTest = (proceed: string) => ({
   apiVersion: 'aegis.dev/policy-test/v1', name: `pods may ${proceed}`, now: '2026-06-03T12:00:00Z',
   request: { action: 'pod:restart', resource: 'k8s:main/shop/pod/a' }, expect: { proceed },
@@ -50,6 +56,15 @@ const inTest = (proceed: string) => ({
 const edit = (id: string, changes: object | null = {}, over: Partial<ChangeSet> = {}): ChangeSet => ({
   edits: [{ id, document: changes && readDocument(policy(id, changes)).policy! }], managedBy: 'api', cause: 'edit', author, comment: 'a test', commit: null, ...over,
 })
+
+const git = (...args: string[]): string => execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', '-c', 'commit.gpgsign=false', ...args], { cwd: directory, encoding: 'utf8' }).trim()
+
+function commitAll(indexVersion = 2): string {
+  git('update-index', '--index-version', `${indexVersion}`)
+  git('add', '--all')
+  git('commit', '-qm', 'policies')
+  return git('rev-parse', 'HEAD')
+}
 
 /** As the decision worker reads them; the timer is far away, so that a test reloads by hand. */
 async function reader(verify = keys.verify): Promise<PolicySource & { ids(): string[] }> {
@@ -60,12 +75,10 @@ async function reader(verify = keys.verify): Promise<PolicySource & { ids(): str
 
 describe('a directory that is synced', () => {
   test('is in force as it stands, with its tests run and its commit recorded', async () => {
-    const commit = 'a'.repeat(40)
-    mkdirSync(join(directory, '.git/refs/heads'), { recursive: true })
-    writeFileSync(join(directory, '.git/HEAD'), 'ref: refs/heads/main\n')
-    writeFileSync(join(directory, '.git/refs/heads/main'), `${commit}\n`)
     put('a.yaml', policy('a'), policy('off', { enforcement: 'disabled' }))
     put('a.test.yaml', inTest('act'))
+    git('init', '-q')
+    const commit = commitAll()
     const sync = directorySync(directory, publisher())
     await sync.round()
     expect(sync.state()).toMatchObject({ commit, error: null })
@@ -73,6 +86,25 @@ describe('a directory that is synced', () => {
     expect([ids(), current().snapshot.size, current().stale]).toEqual([['a'], 2, false])
     expect((await listSnapshots(db.api, { limit: 10 })).items).toMatchObject([{ seq: 1, cause: 'sync', author: 'policy-sync', commit, policies: 2 }])
     close()
+  })
+
+  test.each([[2], [4]])('has no commit while Git has its files otherwise, or not at all (index version %i)', async (version) => {
+    put('a.yaml', policy('a'))
+    put('z.yaml', policy('z'))
+    git('init', '-q')
+    const sync = directorySync(directory, publisher())
+    await sync.round()
+    expect(sync.state().commit).toBeNull()
+    const first = commitAll(version)
+    await sync.round()
+    expect(sync.state()).toMatchObject({ commit: first, error: null })
+    put('a.yaml', policy('a', { message: 'not committed' }))
+    await sync.round()
+    expect(sync.state().commit).toBeNull()
+    const second = commitAll(version)
+    await sync.round()
+    expect([sync.state().commit, second === first]).toEqual([second, false])
+    expect((await listSnapshots(db.api, { limit: 10 })).items.map((one) => one.commit)).toEqual([null, null])
   })
 
   test('is published again when it changes, and only then', async () => {
@@ -185,6 +217,15 @@ describe('whoever decides by the policies of record', () => {
     }
   })
 
+  test('looks by itself as well: a notice may be lost', async () => {
+    await publish(publisher(), () => edit('a'))
+    const source = publishedPolicies(db.decision, { verify: keys.verify, reloadMs: 50 })
+    await eventually('it has taken them', () => source.current().snapshot.size === 1)
+    await publish(publisher(), () => edit('b'))
+    await eventually('it has taken the next', () => source.current().snapshot.size === 2)
+    source.close()
+  })
+
   const forged: [string, (sql: (text: string) => Promise<unknown>) => Promise<unknown>, string][] = [
     ['a document that was altered', (sql) => sql(`update control.policy_versions set document = replace(document, '"deny"', '"allow"')`), 'policy `a` is not what was signed'],
     ['a document and its hash that were altered', (sql) => sql(`update control.policy_versions set document = '{}', content_hash = 'sha256:' || encode(sha256('{}'), 'hex')`), 'cannot be read'],
@@ -192,6 +233,15 @@ describe('whoever decides by the policies of record', () => {
     ['a statement of another number', (sql) => sql(`update control.policy_snapshots set seq = 7`), 'about something else'],
     ['a signature that is another\'s', (sql) => sql(`update control.policy_snapshots set signature = reverse(signature)`), 'does not verify'],
   ]
+  test('notices a copy of what it has under a higher number', async () => {
+    await publish(publisher(), () => edit('a'))
+    const source = await reader()
+    await asAttacker('insert into control.policy_snapshots select seq + 1, hash, members, tests, exceptions, statement, key_id, signature, cause, author, comment, commit, files_digest, at from control.policy_snapshots')
+    await source.reload()
+    expect(source.current()).toMatchObject({ snapshot: { size: 1 }, error: expect.stringContaining('about something else') })
+    source.close()
+  })
+
   test.each(forged)('does not take %s', async (_what, tamper, why) => {
     await publish(publisher(), () => edit('a', { effect: 'deny' }))
     await tamper(asAttacker)
@@ -305,6 +355,19 @@ describe('publishing', () => {
       await expect(db.api(`control.${table}`).insert({ ...row, [column]: 2_147_483_647 })).rejects.toThrow(/2147483647 does not follow 1/)
     }
     expect(await publish(publisher(), () => edit('b'))).toMatchObject({ published: true, seq: 2 })
+  })
+
+  test('an exception from what is no deny or approval policy is refused, and one that is over goes with the next change', async () => {
+    put('a.yaml', policy('a'), policy('shut', { effect: 'deny' }), exceptionOf('shut', 500))
+    expect(await publishFiles(publisher(), await policyFiles(directory), null)).toBeNull()
+    const source = await reader()
+    expect(source.current().published?.exceptions).toMatchObject([{ document: { id: 'for-shut' } }])
+    await sleep(600)
+    await publish(publisher(), () => edit('b'))
+    await source.reload()
+    expect(source.current().published?.exceptions).toEqual([])
+    source.close()
+    expect(await publish(publisher(), () => edit('c', {}, { exceptions: [exceptionOf('b', 60_000)] }))).toMatchObject({ refused: { code: 'exception_misplaced', errors: [{ field: 'for-b' }] } })
   })
 
   test('each publication is a chained entry of the ledger, with who and why', async () => {
