@@ -1,5 +1,5 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
-import { isFresh, openApiDocument } from './gen.ts'
+import { openApiDocument, staleFiles } from './gen.ts'
 import { routes } from './routes.ts'
 
 type Json = Record<string, unknown>
@@ -14,7 +14,7 @@ type Operation = {
 
 const operations = Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method, operation })))
 
-test('the committed document is what the routes say', () => expect(isFresh()).toBe(true))
+test('the generated files are what the code says', () => expect(staleFiles()).toEqual([]))
 
 test('every route is in the document, and nothing else', () => {
   const declared = routes.map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`)
