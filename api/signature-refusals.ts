@@ -33,7 +33,7 @@ export function signatureRefusals({ db, find, log, metrics, everyMs = summaryEve
     const key = claimedKeyId !== null && entries < mostEntries ? await find(claimedKeyId) : undefined
     metrics.signaturesRefused.inc({ code: refusal.code, key: key ? 'known' : 'unknown' })
     timer ??= setTimeout(() => void flush(), everyMs).unref()
-    if (!key) return void counts.set(refusal.code, (counts.get(refusal.code) ?? 0) + 1)
+    if (!key || entries >= mostEntries) return void counts.set(refusal.code, (counts.get(refusal.code) ?? 0) + 1)
     entries += 1
     // Whose key was named is not who called: nothing is proven of a signature that was refused.
     const body = { ...refusal, keyId: key.keyId, caller: key.caller }
