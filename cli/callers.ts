@@ -20,7 +20,7 @@ const path = '/api/v1/caller-keys'
 const words = (given: string): string[] => given.split(',').map((word) => word.trim())
 
 export const callerCreate: Command = {
-  usage: 'caller create --caller name --owner person --actions list --namespaces list [--max-replicas n] [--audiences list] [--public-key file] [--activate]',
+  usage: 'caller create --caller name --owner person --actions list --namespaces list [--max-replicas n] [--roles list] [--audiences list] [--public-key file] [--activate]',
   summary: 'make a key for a caller that signs its requests; a secret is shown this once',
   arguments: [0, 0],
   options: {
@@ -29,6 +29,7 @@ export const callerCreate: Command = {
     actions: { type: 'string', value: 'list', describe: 'restart_pod, scale_deployment, rollback_deployment' },
     namespaces: { type: 'string', value: 'list', describe: 'shop, main/shop, team-*' },
     'max-replicas': { type: 'string', value: 'n', describe: 'as many as it may ask for (0)' },
+    roles: { type: 'string', value: 'list', describe: 'what its requests count as to policies (service)' },
     audiences: { type: 'string', value: 'list', describe: 'the installations it is good for (this one)' },
     'public-key': { type: 'string', value: 'file', describe: 'Ed25519, PEM: then no secret is made' },
     activate: { type: 'boolean', describe: 'in use at once' },
@@ -36,10 +37,11 @@ export const callerCreate: Command = {
   run: async (context) => {
     const [caller, owner, actions, namespaces] = ['caller', 'owner', 'actions', 'namespaces'].map((option) => text(context, option))
     if (!caller || !owner || !actions || !namespaces) throw new Usage('a caller key needs --caller, --owner, --actions and --namespaces')
-    const [audiences, maxReplicas, publicKey] = [text(context, 'audiences'), wholeNumber(context, 'max-replicas'), text(context, 'public-key')]
+    const [roles, audiences, maxReplicas, publicKey] = [text(context, 'roles'), text(context, 'audiences'), wholeNumber(context, 'max-replicas'), text(context, 'public-key')]
     const asked = {
       ...{ caller, owner, actions: words(actions), namespaces: words(namespaces) },
       ...(maxReplicas === undefined ? {} : { maxReplicas }),
+      ...(roles === undefined ? {} : { roles: words(roles) }),
       ...(audiences === undefined ? {} : { audiences: words(audiences) }),
       ...(publicKey === undefined ? {} : { publicKey: readText(publicKey) }),
     }

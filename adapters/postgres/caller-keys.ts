@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import { Failure } from '../../domain/failure.ts'
 import type { LedgerActor } from '../../domain/ledger.ts'
 import type { ActionName, Principal, Role } from '../../domain/remediation.ts'
 import type { CallerKeyState, SignatureAlgorithm } from '../../domain/request-signature/signature.ts'
@@ -64,17 +65,22 @@ type KeyRow = {
 const columns = `key_id, caller, owner, roles, algorithm, sealed_by, actions, namespaces, max_replicas, audiences, state, created_by, created_at,
   activated_at, retires_at, revoked_at, coalesce(state = 'retiring' and retires_at <= clock_timestamp(), false) as over`
 
-/** Pending: it signs nothing that is taken until it is activated. */
+/**
+ * Pending: it signs nothing that is taken until it is activated. Throws `Failure('conflict', 'caller_of_another')` where
+ * the caller's other keys have another owner.
+ */
 export const createCallerKey = guarded((db: Knex, draft: CallerKeyDraft, by: Principal): Promise<CallerKey> =>
   db.transaction(async (trx) => {
     const { material, ...shown } = draft
     const row = await first<KeyRow>(
       trx,
       `insert into control.caller_key (key_id, caller, owner, roles, algorithm, sealed_secret, sealed_by, public_key, actions, namespaces, max_replicas, audiences, created_by)
-       values (:keyId, :caller, :owner, :roles, :algorithm, :box, :sealedBy, :publicKey, :actions, :namespaces, :maxReplicas, :audiences, :createdBy) returning ${columns}`,
+       select :keyId::uuid, :caller, :owner, :roles::text[], :algorithm, :box::bytea, :sealedBy, :publicKey::bytea, :actions::text[], :namespaces::text[],
+         :maxReplicas::integer, :audiences::text[], :createdBy
+       where not exists (select from control.caller_key where caller = :caller and owner <> :owner) returning ${columns}`,
       { ...shown, ...materialColumns(material), createdBy: by.id },
     )
-    if (!row) throw new Error('a caller key was stored and not returned')
+    if (!row) throw new Failure('conflict', 'caller_of_another', `the caller \`${draft.caller}\` has another owner: choose another name`)
     await record(trx, draft.keyId, 'caller_key_created', by, { ...shown, algorithm: material.algorithm })
     return toKey(row)
   }),

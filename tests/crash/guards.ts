@@ -204,6 +204,13 @@ export const guards: readonly Guard[] = [
     test: { file: 'integration/signatures', name: 'S1 35 a valid signature of a key that is not good for so many replicas' },
   },
   {
+    guard: 'the second look at a key whose signed body came slowly',
+    file: 'api/callers.ts',
+    line: 'if (performance.now() - askedMs > freshForMs) await judged(claimed, callers, audience, () => true)',
+    without: '',
+    test: { file: 'integration/caller-keys', name: 'a key that is revoked, or a signature that expires, while its body comes slowly is refused' },
+  },
+  {
     guard: 'how many refused signatures fill the ledger',
     file: 'api/signature-refusals.ts',
     line: 'if (!key || entries >= mostEntries) return',

@@ -58,8 +58,8 @@ export const plus = (wire: Wire, name: string, value: string): Wire => ({ ...wir
 
 export type WireAnswer = { status: number; code: string; body: Record<string, unknown>; headers: Record<string, string | string[] | undefined>; text: string }
 
-/** Sends exactly these bytes. A refusal must be a whole problem document. */
-export const sendWire = (url: string, { method, path, headers, body }: Wire): Promise<WireAnswer> =>
+/** Sends exactly these bytes, half of the body after `pauseMs`. A refusal must be a whole problem document. */
+export const sendWire = (url: string, { method, path, headers, body }: Wire, { pauseMs = 0 }: { pauseMs?: number } = {}): Promise<WireAnswer> =>
   new Promise((resolve, reject) => {
     const { hostname, port, host } = new URL(url)
     const bytes = Buffer.from(body as string)
@@ -76,5 +76,8 @@ export const sendWire = (url: string, { method, path, headers, body }: Wire): Pr
       })
     })
     sent.on('error', reject)
-    sent.end(bytes)
+    const half = pauseMs > 0 ? bytes.length >> 1 : bytes.length
+    if (half === bytes.length) return void sent.end(bytes)
+    sent.write(bytes.subarray(0, half))
+    setTimeout(() => sent.end(bytes.subarray(half)), pauseMs)
   })

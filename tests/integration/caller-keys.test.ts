@@ -112,6 +112,33 @@ describe('the life of a key', () => {
   })
 })
 
+test('a caller has one owner', async () => {
+  await made({ caller: 'of-ann', owner: 'ann' })
+  await made({ caller: 'of-ann', owner: 'ann' })
+  const got = await api.call('POST', keys, { key: admin, body: wanted({ caller: 'of-ann', owner: 'bob' }) })
+  expect([got.status, got.problem.code]).toEqual([409, 'caller_of_another'])
+})
+
+test('`POST /api/v1/remediations` takes signatures as `/executor/execute` does', async () => {
+  const caller = await callerFor(db.api)
+  const body = JSON.stringify({ action: 'restart_pod', target: { cluster: 'edge', namespace: 'demo-a', kind: 'Pod', name: 'cart-1' } })
+  const wire = signedWire(caller, { path: '/api/v1/remediations', body })
+  expect((await send(wire)).code).toBe('new')
+  expect((await send(wire)).code).toBe('nonce_used')
+})
+
+test('a key that is revoked, or a signature that expires, while its body comes slowly is refused', async () => {
+  const caller = await callerFor(db.api)
+  const wire = signedWire(caller)
+  const slow = sendWire(api.url, wire, { pauseMs: 1_500 })
+  await sleep(300)
+  await revokeCallerKey(db.api, caller.keyId, alice)
+  expect((await slow).code).toBe('signature_key_revoked')
+  const other = await callerFor(db.api)
+  expect((await sendWire(api.url, signedWire(other, { lifeS: 1 }), { pauseMs: 2_100 })).code).toBe('signature_expired')
+  expect((await sendWire(api.url, signedWire(other), { pauseMs: 1_200 })).code).toBe('new')
+}, 30_000)
+
 describe('the same request', () => {
   test('under its Idempotency-Key with a fresh signature is known, and that use is on record too', async () => {
     const caller = await callerFor(db.api)
