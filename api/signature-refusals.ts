@@ -30,7 +30,7 @@ export function signatureRefusals({ db, find, log, metrics, everyMs = summaryEve
   let timer: NodeJS.Timeout | undefined
 
   async function record({ claimedKeyId, ...refusal }: SignatureRefusal): Promise<void> {
-    const key = claimedKeyId !== null && entries < mostEntries ? await find(claimedKeyId) : undefined
+    const key = claimedKeyId === null ? undefined : await find(claimedKeyId)
     metrics.signaturesRefused.inc({ code: refusal.code, key: key ? 'known' : 'unknown' })
     timer ??= setTimeout(() => void flush(), everyMs).unref()
     if (!key || entries >= mostEntries) return void counts.set(refusal.code, (counts.get(refusal.code) ?? 0) + 1)
