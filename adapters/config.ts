@@ -89,6 +89,8 @@ const api = z.object({
   AEGIS_MODE: z.enum(modes).default('observe'),
   AEGIS_DEADLINE_MS: timing.AEGIS_DEADLINE_MS,
   AEGIS_FIRST_KEY_FILE: z.string().optional(),
+  AEGIS_AUDIENCE: z.string().regex(/^([A-Za-z0-9][A-Za-z0-9._:/-]{0,127})?$/, 'must be a name such as aegis-production, or an address').default(''), // empty means no signatures
+  AEGIS_CALLER_KEYS_FILE: z.string().default(''), // empty means no shared secrets
   HOST: z.string().default('127.0.0.1'),
   PORT: port(3000),
 })

@@ -38,6 +38,12 @@ export function createApiMetrics(registry: Registry) {
       labelNames: ['code'] as const,
       registers,
     }),
+    signaturesRefused: new Counter({
+      name: 'aegis_signatures_refused_total',
+      help: 'Signatures of callers that were refused, by code and by whether the call named a key of ours',
+      labelNames: ['code', 'key'] as const,
+      registers,
+    }),
     alerts: new Counter({
       name: 'aegis_alerts_total',
       help: 'Alerts received by the webhook, by what became of them',

@@ -6,8 +6,11 @@ import { canonicalJson } from '../domain/canonical.ts'
 import { Failure } from '../domain/failure.ts'
 import { namespaceAllowed, protectedNamespaces } from '../domain/namespaces.ts'
 import type { ActionName, ActionParameters, Door, Principal, Severity, Target } from '../domain/remediation.ts'
+import { outsideBounds } from '../domain/request-signature/bounds.ts'
+import type { SignedCaller } from './callers.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import type { ApiDeps, ApiSettings } from './route.ts'
+import { boundsProblem, signatureProblem } from './signature-problems.ts'
 
 export const acceptedReply = z.strictObject({
   id: z.uuid(),
@@ -27,17 +30,19 @@ export type Asked = {
   /** Where the caller wrote the cluster and the namespace, for problem documents. */
   fields: { cluster: string; namespace: string }
 }
-type Caller = { deps: ApiDeps; principal: Principal; idempotencyKey: string | null }
+type Caller = { deps: ApiDeps; principal: Principal; caller: SignedCaller | null; idempotencyKey: string | null }
 
 export const remediationUrl = (id: string): string => `/api/v1/remediations/${id}`
 
 /** Commits the request and answers; a relay in the decision worker starts what was committed. */
-export async function accept({ deps, principal, idempotencyKey }: Caller, asked: Asked): Promise<AcceptedReply> {
+export async function accept({ deps, principal, caller, idempotencyKey }: Caller, asked: Asked): Promise<AcceptedReply> {
   const { settings, db, metrics } = deps
   const { door, action, parameters, reason, severity, fields } = asked
   const target = { ...asked.target, cluster: asked.target.cluster ?? defaultCluster(settings) }
   const refusal = outsideReason(settings, target)
   if (refusal) throw outsideProblem(refusal, fields)
+  const outside = caller && outsideBounds(caller.bounds, { action, target, parameters })
+  if (outside) throw boundsProblem(outside)
   const said = { door, action, target, parameters, reason, severity }
   const draft: RequestDraft = {
     ...said,
@@ -47,6 +52,7 @@ export async function accept({ deps, principal, idempotencyKey }: Caller, asked:
     incident: null,
     deadlineMs: settings.deadlineMs,
     idempotency: idempotencyKey === null ? null : { key: idempotencyKey, bodyDigest: sha256Hex(canonicalJson(said)) },
+    signature: caller?.signature,
   }
   const { accepted, request } = await acceptOnce(db, draft)
   metrics.accepted.inc({ door, result: accepted })
@@ -65,6 +71,8 @@ async function acceptOnce(db: Knex, draft: RequestDraft): Promise<Accepted> {
   const { request } = await acceptRequest(db, draft).catch((failure: unknown) => {
     const brokeOff = failure instanceof Failure && failure.kind === 'unavailable' && performance.now() - begunMs < askAgainWithinMs
     if (brokeOff) return acceptRequest(db, draft)
+    // By the database's clock, when the request was to be stored: its body may have come slowly.
+    if (failure instanceof Failure && failure.code === 'signature_expired') throw signatureProblem('signature_expired')
     throw failure
   })
   // The id is this call's own, so a request that bears it was not there before.

@@ -10,7 +10,11 @@ const drainLimitBytes = 4 * 1024 * 1024
 
 /** Reads and judges the raw text before anything is built from it. No body at all counts as `{}`. */
 export async function readJsonBody(request: IncomingMessage, limitBytes: number, apart?: Apart): Promise<unknown> {
-  const bytes = await readBounded(request, limitBytes)
+  return parseJsonBody(request, await readBody(request, limitBytes), apart)
+}
+
+/** The same for a body that was read already. */
+export function parseJsonBody(request: IncomingMessage, bytes: Buffer, apart?: Apart): unknown {
   const { 'content-encoding': encoding, 'content-type': type } = request.headers
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw unsupported('Content-Encoding', encoding, 'send the body uncompressed')
   if (bytes.length === 0) return {}
@@ -48,7 +52,8 @@ function without(body: Record<string, unknown>, { items, unread }: Apart, odd: R
   return { ...Object.fromEntries(kept), [items]: (body[items] as unknown[]).map((item, index) => odd.get(index) ?? item) }
 }
 
-async function readBounded(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
+/** The raw bytes, as they came. */
+export async function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   // Leaving the loop must not destroy the request: the answer goes out over the same socket.

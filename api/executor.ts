@@ -37,6 +37,7 @@ const execute = route({
   description: 'Enters the same pipeline as `POST /api/v1/remediations`: policy, limits and people decide. Answers with the id; nothing has happened yet.',
   tag,
   idempotent: true,
+  signed: true,
   body: executeBody,
   output: { 202: acceptedReply },
   handle: async (call) => {
@@ -58,7 +59,7 @@ const generateSignature = route({
       status: 410,
       code: 'no_signing_over_http',
       detail: 'a service that signs whatever it is asked to sign proves nothing, so this one is gone for good',
-      nextStep: 'send the unsigned request to `POST /executor/execute` with your API key; the decision worker signs a warrant for the plan that policy allowed',
+      nextStep: 'sign where your key is: `aegis sign`, the library in cli/signing.ts or docs/signing.md; send the request to `POST /executor/execute` with that signature or with an API key',
     })
   },
 })

@@ -70,6 +70,7 @@ const configView = z.strictObject({
   policyDirectory: z.string(),
   rulesFile: z.string(),
   logLevel: z.string(),
+  audience: z.string(),
 })
 
 const config = route({

@@ -4,12 +4,14 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { apiConfig, processEnvironment, type ApiConfig } from '../adapters/config.ts'
+import { callerSecretsOf } from '../adapters/caller-secrets.ts'
 import { createLogger, scrub } from '../adapters/log.ts'
 import { createApiMetrics, createRegistry, healthServer } from '../adapters/metrics.ts'
 import { policyReloadMs, publishedPolicies, type PolicySource } from '../adapters/policies/published.ts'
 import { directorySync, type DirectorySync } from '../adapters/policies/sync.ts'
 import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
 import { listen } from '../adapters/postgres/listen.ts'
+import { forgetNonces } from '../adapters/postgres/nonces.ts'
 import { loadSnapshot } from '../adapters/postgres/policies.ts'
 import { loadRules } from '../adapters/rules.ts'
 import { signerOf, verifierOf } from '../adapters/signing.ts'
@@ -22,15 +24,20 @@ import { temporalHealth } from '../temporal/health.ts'
 import { deliverAnswer } from '../temporal/signals.ts'
 import { createApp } from './app.ts'
 import { keyLookup } from './authentication.ts'
+import { callerLookup } from './callers.ts'
 import { ensureFirstKey } from './first-key.ts'
 import { policyAudit } from './policy-question.ts'
 import type { ApiDeps, ApiSettings } from './route.ts'
+import { signatureRefusals } from './signature-refusals.ts'
 
 const syncEveryMs = 3_000
 const retryMs = 2_000
 const poolMax = 20
 const drainMs = 10_000
 const sweepMs = 100
+const forgetEveryMs = 60_000
+/** A round that finds so many goes on at once. */
+const nonceBatch = 1_000
 const headersTimeoutMs = 5_000
 const requestTimeoutMs = 15_000
 
@@ -45,6 +52,7 @@ const settingsOf = (config: ApiConfig, temporalNamespace: string): ApiSettings =
   policyDirectory: config.AEGIS_POLICY_DIRECTORY,
   rulesFile: config.AEGIS_RULES_FILE,
   logLevel: config.AEGIS_LOG_LEVEL,
+  audience: config.AEGIS_AUDIENCE,
 })
 
 async function assemble(config: ApiConfig) {
@@ -61,12 +69,16 @@ async function assemble(config: ApiConfig) {
   })
   const sync = config.AEGIS_POLICY_DIRECTORY === '' ? null : directorySync(config.AEGIS_POLICY_DIRECTORY, publisher)
   const client = lazyClient({ address: config.TEMPORAL_ADDRESS })
+  const findCaller = callerLookup(db)
+  const refusals = signatureRefusals({ db, find: findCaller, log, metrics })
+  const secrets = config.AEGIS_CALLER_KEYS_FILE === '' ? null : callerSecretsOf(config.AEGIS_CALLER_KEYS_FILE, 'AEGIS_CALLER_KEYS_FILE')
   const deps: ApiDeps = {
     settings: settingsOf(config, client.options.namespace),
     db,
     policies: () => policies.current(),
     publisher,
     findKey: keyLookup(db),
+    callers: { find: findCaller, secrets, refusals },
     auditPolicy: policyAudit(db),
     sync,
     refreshPolicies: () => policies.reload(),
@@ -77,8 +89,12 @@ async function assemble(config: ApiConfig) {
     metrics,
   }
   const keeping = await keepPolicies({ db, policies, sync, url: config.DATABASE_URL, log })
+  const forgetting = startLoop(async () => (await forgetNonces(db, nonceBatch)) === nonceBatch, {
+    everyMs: forgetEveryMs,
+    onFailure: (failure) => log.warn({ err: failure }, 'spent nonces could not be forgotten; it is tried again'),
+  })
   const release = async () => {
-    await keeping.stop()
+    await Promise.all([keeping.stop(), forgetting.stop(), refusals.flush()])
     await Promise.allSettled([db.destroy(), client.connection.close()])
   }
   return { deps, release }

@@ -24,7 +24,10 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
     tags: [...new Set(routes.map(({ tag }) => tag))].map((name) => ({ name })),
     paths,
     components: {
-      securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', description: 'An API key: `aegis_…`' } },
+      securitySchemes: {
+        apiKey: { type: 'http', scheme: 'bearer', description: 'An API key: `aegis_…`' },
+        signature: { type: 'apiKey', in: 'header', name: 'Signature', description: 'An RFC 9421 signature, with `Signature-Input`, `Content-Digest` and `Aegis-Audience` (docs/signing.md)' },
+      },
       parameters: {
         RequestId: { name: 'X-Request-Id', in: 'header', required: false, description: 'Comes back, stands in the log and in problem documents', schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,64}$' } },
       },
@@ -35,7 +38,7 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
 }
 
 function operation(route: Route): Json {
-  const { method, path, summary, description, tag, permission, body } = route
+  const { method, path, summary, description, tag, permission, signed, body } = route
   const roles = permission === 'public' ? null : rolesWith(permission)
   const who = roles && `Permission \`${permission}\`: ${roles.join(', ')}.`
   return {
@@ -43,7 +46,7 @@ function operation(route: Route): Json {
     summary,
     ...(description || who ? { description: [description, who].filter(Boolean).join(' ') } : {}),
     tags: [tag],
-    security: roles ? [{ apiKey: [] }] : [],
+    security: roles ? [{ apiKey: [] }, ...(signed ? [{ signature: [] }] : [])] : [],
     parameters: parameters(route),
     ...(body ? { requestBody: { required: !acceptsNothing(body), content: { 'application/json': { schema: schemaOf(body, 'input') } } } } : {}),
     responses: responses(route),

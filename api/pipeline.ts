@@ -5,8 +5,11 @@ import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'exp
 import type { z } from 'zod'
 import { appendEntry } from '../adapters/postgres/ledger.ts'
 import type { Principal } from '../domain/remediation.ts'
+import { nonceDigest } from '../adapters/postgres/nonces.ts'
+import { claimedKeyId } from '../domain/request-signature/signature.ts'
 import { authenticate } from './authentication.ts'
-import { readJsonBody } from './body.ts'
+import { parseJsonBody, readJsonBody } from './body.ts'
+import { received, showsSignature, signedCaller, type SignedCaller } from './callers.ts'
 import { fieldErrors } from './fields.ts'
 import { allows, rolesWith, type Permission } from './permissions.ts'
 import { fieldProblem, HttpProblem, problemDocument, problemOf } from './problems.ts'
@@ -16,7 +19,7 @@ const requestIdForm = /^[A-Za-z0-9._-]{1,64}$/
 const idempotencyKeyForm = /^[\x21-\x7e]{1,255}$/
 
 /** Kept beside the response while a call runs. */
-type Locals = { requestId: string; route?: Route; principal?: Principal }
+type Locals = { requestId: string; route?: Route; principal?: Principal; caller?: SignedCaller }
 const locals = (res: Response) => res.locals as Locals
 
 /** Takes over the caller's X-Request-Id where it is harmless, and measures the call. */
@@ -40,13 +43,16 @@ export const track = ({ log, metrics }: ApiDeps): RequestHandler => (req, res, n
 
 export const serve = (route: Route, deps: ApiDeps): RequestHandler => async (req, res) => {
   locals(res).route = route
+  const caller = route.permission === 'public' ? null : await signedCaller(route, deps, req)
+  if (caller) locals(res).caller = caller
   const principal = route.permission === 'public' ? null : await admit(route.permission, deps, req, res)
   const params = parse(route.params, req.params)
   const query = route.permission === 'public' ? {} : parse(route.query, req.query)
   const idempotencyKey = route.idempotent ? readIdempotencyKey(req) : null
-  const body = route.body ? parse(route.body, await readJsonBody(req, route.bodyLimitBytes, route.apart ?? undefined)) : undefined
+  const apart = route.apart ?? undefined
+  const body = route.body ? parse(route.body, caller ? parseJsonBody(req, caller.body, apart) : await readJsonBody(req, route.bodyLimitBytes, apart)) : undefined
   const { requestId } = locals(res)
-  const reply = await route.handle({ deps, params, query, body, requestId, principal, idempotencyKey })
+  const reply = await route.handle({ deps, params, query, body, requestId, principal, caller, idempotencyKey })
   if (route.produces === ndjson) return sendLines(reply.body as AsyncIterable<unknown>, deps, req, res)
   res.status(reply.status).type(route.produces).send(route.produces === 'application/json' ? JSON.stringify(reply.body) : reply.body)
 }
@@ -69,7 +75,7 @@ async function sendLines(lines: AsyncIterable<unknown>, deps: ApiDeps, req: Requ
 }
 
 async function admit(permission: Permission, { findKey }: ApiDeps, req: Request, res: Response): Promise<Principal> {
-  const principal = await authenticate(findKey, req.get('authorization'))
+  const principal = locals(res).caller?.principal ?? (await authenticate(findKey, req.get('authorization')))
   locals(res).principal = principal
   if (allows(principal.roles, permission)) return principal
   throw new HttpProblem({
@@ -121,16 +127,32 @@ const refusedInput = [400, 403, 413, 415]
  * does not turn the refusal into another answer.
  */
 async function recordRefusal(deps: ApiDeps, req: Request, res: Response, parts: HttpProblem['parts']): Promise<void> {
-  const { principal, route, requestId } = locals(res)
+  const { principal, caller, route, requestId } = locals(res)
+  if (!principal && claimsSignature(req, route)) return recordRefusedSignature(deps, req, res, parts.code)
   const reads = req.method === 'GET' && parts.status !== 403
-  if (!principal || !route || parts.recorded || reads || !refusedInput.includes(parts.status)) return
+  // Every use of a caller's key is on record, whatever came of it.
+  const told = caller ? parts.status < 500 : refusedInput.includes(parts.status)
+  if (!principal || !route || parts.recorded || reads || !told) return
   const { id, kind, owner } = principal
   const { status, code, errors } = parts
-  const body = { method: req.method, route: route.path, status, code, fields: errors.map(({ field }) => field), requestId }
+  const body = { method: req.method, route: route.path, status, code, fields: errors.map(({ field }) => field), requestId, ...(caller ? { signature: { keyId: caller.signature.keyId, nonceDigest: nonceDigest(caller.signature.nonce) } } : {}) }
   const stream = `refused/${new Date().toISOString().slice(0, 10)}`
   try {
     await appendEntry(deps.db, { stream, stepKey: randomUUID(), kind: 'request_refused', actor: { id, kind, owner }, body })
   } catch (failure) {
     deps.log.error({ err: failure, requestId }, 'a refusal could not be recorded')
+  }
+}
+
+/** A signature is shown, or due: on a route that takes one, whoever shows no credential at all shows none. */
+const claimsSignature = (req: Request, route: Route | undefined): boolean =>
+  showsSignature(req) || (route?.signed === true && req.get('authorization') === undefined)
+
+async function recordRefusedSignature({ callers, log }: ApiDeps, req: Request, res: Response, code: string): Promise<void> {
+  const { route, requestId } = locals(res)
+  try {
+    await callers.refusals.record({ code, method: req.method, route: route?.path ?? 'none', requestId, claimedKeyId: claimedKeyId(received(req)) })
+  } catch (failure) {
+    log.error({ err: failure, requestId }, 'a refused signature could not be recorded')
   }
 }

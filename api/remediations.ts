@@ -51,6 +51,7 @@ const create = route({
   description: 'The request is committed and answered; policy, limits and people decide what becomes of it. With an Idempotency-Key the same request may be sent again without asking twice.',
   tag,
   idempotent: true,
+  signed: true,
   body: remediationBody,
   output: { 202: acceptedReply },
   handle: async (call) => {

@@ -10,6 +10,7 @@ import type { TemporalHealth } from '../temporal/health.ts'
 import type { AnswerDelivery } from '../temporal/signals.ts'
 import { defaultBodyLimitBytes, type Apart } from './body.ts'
 import type { KeyLookup } from './authentication.ts'
+import type { Callers, SignedCaller } from './callers.ts'
 import type { Grouped } from './grouped.ts'
 import type { AlertRules, Policies } from './ports.ts'
 import type { Permission } from './permissions.ts'
@@ -27,12 +28,15 @@ export type ApiSettings = {
   policyDirectory: string
   rulesFile: string
   logLevel: string
+  /** What requests to this installation are signed for; empty means that no signatures are taken. */
+  audience: string
 }
 
 export type ApiDeps = {
   settings: ApiSettings
   db: Knex
   findKey: KeyLookup
+  callers: Callers
   policies: Policies
   /** Signs and publishes policies. */
   publisher: Publisher
@@ -75,11 +79,13 @@ type Guarded<O extends Outputs, P, Q, B> = Shape<O, P, Q, B> & {
   permission: Permission
   /** Takes an Idempotency-Key header. */
   idempotent?: boolean
+  /** Takes a signature in the place of a key. */
+  signed?: boolean
   /** Where a body may be larger than most. */
   bodyLimitBytes?: number
   /** Where one odd item must not cost the others. */
   apart?: Apart
-  handle: (call: Input<P, Q, B> & { principal: Principal; idempotencyKey: string | null }) => Promise<ReplyOf<O>>
+  handle: (call: Input<P, Q, B> & { principal: Principal; caller: SignedCaller | null; idempotencyKey: string | null }) => Promise<ReplyOf<O>>
 }
 
 /** Answers with one line of JSON after the other while it works; what it says before the first one is an ordinary problem. */
@@ -97,6 +103,7 @@ export type Call = {
   body: unknown
   requestId: string
   principal: Principal | null
+  caller: SignedCaller | null
   idempotencyKey: string | null
 }
 
@@ -106,6 +113,7 @@ export type Route = Description & {
   path: string
   permission: Permission | 'public'
   idempotent: boolean
+  signed: boolean
   /** Content type of the answer; JSON unless it says otherwise. */
   produces: string
   params: z.ZodObject | null
@@ -130,8 +138,8 @@ export function route<
   Q extends z.ZodObject | undefined = undefined,
   B extends z.ZodType | undefined = undefined,
 >(declared: Guarded<O, P, Q, B>): Route {
-  const { params = null, query = null, body = null, bodyLimitBytes = defaultBodyLimitBytes, idempotent = false, apart = null } = declared
-  return { ...declared, params, query, body, bodyLimitBytes, idempotent, apart, produces: json, handle: declared.handle as unknown as Route['handle'] }
+  const { params = null, query = null, body = null, bodyLimitBytes = defaultBodyLimitBytes, idempotent = false, signed = false, apart = null } = declared
+  return { ...declared, params, query, body, bodyLimitBytes, idempotent, signed, apart, produces: json, handle: declared.handle as unknown as Route['handle'] }
 }
 
 export function streamRoute<
@@ -145,7 +153,7 @@ export function streamRoute<
 }
 
 export function publicRoute<const O extends Outputs>(declared: Open<O>): Route {
-  const nothing = { params: null, query: null, body: null, bodyLimitBytes: defaultBodyLimitBytes, idempotent: false, apart: null }
+  const nothing = { params: null, query: null, body: null, bodyLimitBytes: defaultBodyLimitBytes, idempotent: false, signed: false, apart: null }
   const { produces = json } = declared
   return { ...declared, ...nothing, method: 'get', permission: 'public', produces, handle: declared.handle as unknown as Route['handle'] }
 }

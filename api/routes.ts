@@ -4,6 +4,7 @@ import { answerRoutes } from './answers.ts'
 import { auditRoutes } from './audit.ts'
 import { authzenRoutes } from './authzen.ts'
 import { autonomyRoutes } from './autonomy.ts'
+import { callerKeyRoutes } from './caller-keys.ts'
 import { executorRoutes } from './executor.ts'
 import { stoppingRoutes } from './freeze.ts'
 import { healthRoutes } from './health.ts'
@@ -37,6 +38,7 @@ export const routes: readonly Route[] = [
   ...authzenRoutes,
   ...policyLintRoutes,
   ...keyRoutes,
+  ...callerKeyRoutes,
   ...healthRoutes,
   publicRoute({
     path: '/openapi.json',

@@ -15,6 +15,9 @@ export const policyId = z.string().regex(labelForm, 'must be the id of a policy:
 /** RFC 1123 subdomain: pods, deployments. */
 export const objectName = z.string().regex(nameForm, nameRule)
 
+/** The name of an installation, as AEGIS_AUDIENCE has it. */
+export const audienceForm = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/
+
 export const action = z.enum(actionNames)
 export const outcome = z.enum(outcomes)
 export const phase = z.enum(phases)

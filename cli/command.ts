@@ -15,6 +15,8 @@ export type Command = {
   options: Record<string, OptionSpec>
   /** How many arguments besides options it takes. */
   arguments: [min: number, max: number]
+  /** Asks no Aegis, and needs to know of none. */
+  offline?: true
   run: (context: Context) => Promise<number>
 }
 

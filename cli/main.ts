@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { approve, cancel, reject } from './answers.ts'
 import { autonomy, autonomyDemote, autonomyPromote } from './autonomy.ts'
+import { callerActivate, callerCreate, callerList, callerRetire, callerRevoke } from './callers.ts'
 import type { Command } from './command.ts'
 import { clientOf, connectionOf, Refused, Usage } from './connection.ts'
 import { keyCreate, keyList, keyRevoke } from './keys.ts'
@@ -12,6 +13,7 @@ import { policyLint } from './policy-lint.ts'
 import { policyExplain, policySimulate, policyTest } from './policy.ts'
 import { policyApply, policyList, policyRollback } from './policy-record.ts'
 import { list, remediate, show } from './remediations.ts'
+import { sign } from './sign.ts'
 import { freeze, release, unfreeze } from './stopping.ts'
 
 export const commands: Record<string, Command> = {
@@ -41,6 +43,12 @@ export const commands: Record<string, Command> = {
   'key create': keyCreate,
   'key list': keyList,
   'key revoke': keyRevoke,
+  'caller create': callerCreate,
+  'caller list': callerList,
+  'caller activate': callerActivate,
+  'caller retire': callerRetire,
+  'caller revoke': callerRevoke,
+  sign,
   doctor,
 }
 
@@ -89,7 +97,7 @@ async function dispatch(args: readonly string[], around: Surroundings): Promise<
   }
   const [min, max] = command.arguments
   if (positionals.length < min || positionals.length > max) throw new Usage(`usage: aegis ${command.usage}`)
-  const connection = connectionOf(around.env, around.directory)
+  const connection = command.offline ? { url: '', apiKey: '' } : connectionOf(around.env, around.directory)
   const output = outputTo(around, values['json'] === true)
   return command.run({ positionals, options: values, client: clientOf(connection), connection, output })
 }

@@ -2,7 +2,8 @@
  * Aegis itself on the embedded stack: the API, the decision worker, one execution worker for each
  * cluster and the watcher, each as the process it is in production, with its own role and rights.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { migrate } from '../adapters/postgres/connect.ts'
@@ -66,6 +67,8 @@ export async function startAegis(options: AegisOptions): Promise<Aegis> {
   const keys = { private: join(directory, 'warrant.key'), public: join(directory, 'warrant.pub') }
   const policyKeys = { private: join(directory, 'policy.key'), public: join(directory, 'policy.pub') }
   for (const pair of [keys, policyKeys]) if (!existsSync(pair.private)) createKeys(pair.private, pair.public)
+  const callerKeysFile = join(directory, 'caller-keys')
+  if (!existsSync(callerKeysFile)) writeFileSync(callerKeysFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 })
 
   const apiCount = options.apis ?? 1
   const ports = await freePorts(2 * apiCount + 2 + stack.clusters.length)
@@ -76,7 +79,7 @@ export async function startAegis(options: AegisOptions): Promise<Aegis> {
 
   const apis = Array.from({ length: apiCount }, (_, index) => {
     const port = nextPort()
-    const env = { ...common, DATABASE_URL: through('api'), PORT: `${port}`, AEGIS_FIRST_KEY_FILE: firstKeyFile, AEGIS_POLICY_KEY_FILE: policyKeys.private }
+    const env = { ...common, DATABASE_URL: through('api'), PORT: `${port}`, AEGIS_FIRST_KEY_FILE: firstKeyFile, AEGIS_POLICY_KEY_FILE: policyKeys.private, AEGIS_CALLER_KEYS_FILE: callerKeysFile }
     const healthUrl = `http://127.0.0.1:${port}/api/v1/health`
     return { url: `http://127.0.0.1:${port}`, process: processOf(options, { name: index === 0 ? 'api' : `api-${index + 1}`, entry: 'api/main.ts', env, healthUrl }) }
   })
@@ -125,6 +128,7 @@ function commonEnv({ stack, env = {}, through }: AegisOptions): Record<string, s
     AEGIS_CLUSTERS: stack.clusters.map(({ name }) => name).join(','),
     AEGIS_POLICY_DIRECTORY: join(checkout, 'policies'),
     AEGIS_RULES_FILE: join(checkout, 'rules/default.yaml'),
+    AEGIS_AUDIENCE: 'aegis-sandbox',
     ...env,
   }
 }

@@ -33,6 +33,7 @@ const byState: Record<string, Mapped> = {
   AE005: ['forbidden', 'database_rights', 'the database role may not write this kind of ledger entry'],
   AE007: ['missing', 'remediation_missing', 'there is no such remediation'],
   AE006: ['invalid', 'refused_by_database', 'the database refused a value: see its log'],
+  AE019: ['forbidden', 'signature_expired', 'the signature has expired: sign the request anew'],
 }
 
 /** A prepared statement whose columns a migration has changed since. By the server's routine: its message comes in many languages. */

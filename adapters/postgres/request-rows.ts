@@ -3,6 +3,7 @@ import { Failure } from '../../domain/failure.ts'
 import type { LedgerSubject } from '../../domain/ledger.ts'
 import type { ActionName, ActionParameters, Door, FaultClass, Phase, Principal, RemediationRequest, Severity, Target } from '../../domain/remediation.ts'
 import { actorOf, appendParameters, appendSql } from './ledger.ts'
+import { nonceDigest, type SpentSignature } from './nonces.ts'
 import { first, inTransaction, iso, isoOrNull } from './sql.ts'
 
 /** A request before it is committed: times come from the database, `deadlineMs` counts from acceptance. */
@@ -12,6 +13,8 @@ export type RequestDraft = Omit<RemediationRequest, 'id' | 'acceptedAt' | 'deadl
   deadlineMs: number
   /** `bodyDigest` tells the same request from another one under the same key. Keys are per principal. */
   idempotency: { key: string; bodyDigest: string } | null
+  /** Of a caller that signs: spent with the acceptance. */
+  signature?: SpentSignature | undefined
 }
 
 /** `known`: nothing was stored, this is the request that stands. */
@@ -101,9 +104,12 @@ function requestedEntry(draft: RequestDraft, attempt: number) {
     kind: 'requested',
     actor: actorOf(principal),
     about: subjectOf(draft),
-    body: { door, principal, parameters, reason, severity, fault, incident, attempt, deadlineMs, bodyDigest },
+    body: { door, principal, parameters, reason, severity, fault, incident, attempt, deadlineMs, bodyDigest, ...signatureUse(draft) },
   }
 }
+
+/** What the ledger says of the use of a caller's key. */
+export const signatureUse = ({ signature }: RequestDraft) => (signature ? { signature: { keyId: signature.keyId, nonceDigest: nonceDigest(signature.nonce) } } : {})
 
 export function toRequest(row: RequestRow): RemediationRequest {
   const { id, door, principal, action, cluster, namespace, kind, name, parameters, reason, severity, fault, attempt } = row

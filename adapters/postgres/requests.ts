@@ -1,21 +1,40 @@
 import type { Knex } from 'knex'
 import { Failure } from '../../domain/failure.ts'
 import type { Phase, RemediationRequest } from '../../domain/remediation.ts'
+import { recordKeyEntry } from './caller-keys.ts'
 import { guarded } from './failures.ts'
-import { draftParameters, insertRequest, toRequest, toStoredRequest, type Accepted, type RequestDraft, type RequestRow, type StoredRequest } from './request-rows.ts'
-import { first, rows } from './sql.ts'
+import { actorOf } from './ledger.ts'
+import { spendNonce, type SpentSignature } from './nonces.ts'
+import { draftParameters, insertRequest, signatureUse, toRequest, toStoredRequest, type Accepted, type RequestDraft, type RequestRow, type StoredRequest } from './request-rows.ts'
+import { first, inTransaction, rows } from './sql.ts'
 
 export type { Accepted, RequestDraft, StoredRequest } from './request-rows.ts'
 export { acceptSignal, markResolved, type Signal } from './signals.ts'
 
 /**
- * Commits the request, its ledger entry and the hint to the relay in one statement. Throws
- * `Failure('conflict', 'idempotency_conflict')` for a used key with another body.
+ * Commits the request, its ledger entry and the hint to the relay in one statement, and for a caller that signs the
+ * nonce in the same transaction. Throws `Failure('conflict', 'idempotency_conflict')` for a used key with another body,
+ * and what `spendNonce` throws.
  */
-export const acceptRequest = guarded(async (db: Knex, draft: RequestDraft): Promise<Accepted> => {
+export const acceptRequest = guarded((db: Knex, draft: RequestDraft): Promise<Accepted> => (draft.signature ? acceptSigned(db, draft, draft.signature) : acceptUnsigned(db, draft)))
+
+async function acceptUnsigned(db: Knex, draft: RequestDraft): Promise<Accepted> {
   const inserted = await insertRequest(db, draft, 1)
   return inserted ? { accepted: 'new', request: inserted } : { accepted: 'known', request: await requestThatStands(db, draft) }
-})
+}
+
+/** The nonce comes first: of a message that is sent many times at once, one waits for none and the others for it. */
+const acceptSigned = (db: Knex, draft: RequestDraft, signature: SpentSignature): Promise<Accepted> =>
+  inTransaction(db, async (trx) => {
+    await spendNonce(trx, signature, draft.id)
+    const accepted = await acceptUnsigned(trx, draft)
+    // Of a new request the `requested` entry says which key was used; here another request stands.
+    if (accepted.request.id !== draft.id) {
+      const body = { ...signatureUse(draft), remediation: accepted.request.id }
+      await recordKeyEntry(trx, { stepKey: `used/${draft.id}`, kind: 'caller_key_used', actor: actorOf(draft.principal), body })
+    }
+    return accepted
+  })
 
 /** By idempotency key, by id (our own retry), or the open run of the same incident or target. */
 async function requestThatStands(db: Knex, draft: RequestDraft): Promise<RemediationRequest> {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes what `docker compose` needs and nobody should choose by hand: passwords, the key pairs of warrants and
-# policies, the digest key. What is there already stays. Usage, from the top of the checkout:
+# policies, the digest key, the key that seals the secrets of callers. What is there already stays. Usage, from the top of the checkout:
 #   sh deploy/compose/prepare.sh [<observer kubeconfig> <executor kubeconfig>]
 set -eu
 
@@ -28,6 +28,7 @@ for pair in warrant policy; do
   openssl pkey -in "$directory/$pair.key" -pubout -out "$directory/$pair.pub"
 done
 [ -e "$directory/digest.key" ] || openssl rand -hex 32 >"$directory/digest.key"
+[ -e "$directory/caller-keys" ] || openssl rand -hex 32 >"$directory/caller-keys"
 
 # The processes run as whoever prepares, who can read these files, and never as root.
 uid="$(id -u)"
@@ -51,6 +52,8 @@ AEGIS_MODE=observe
 AEGIS_NAMESPACES=
 # The name of the cluster that the two kubeconfig files lead to.
 AEGIS_CLUSTER=local
+# What callers sign their requests for; a name no other installation has. While this is empty, signatures are not taken.
+AEGIS_AUDIENCE=
 
 POSTGRES_PASSWORD=$(password)
 AEGIS_OWNER_PASSWORD=$(password)

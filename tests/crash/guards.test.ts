@@ -33,7 +33,7 @@ test.each(guards.map((guard) => [guard.guard, guard] as const))('%s is where the
 
 /** Runs the one test in the copy, on the stack that this test itself runs on. Returns what it printed. */
 function runIn({ test: { file, name } }: Guard): Promise<string> {
-  const args = [join(copy, 'node_modules/jest/bin/jest.js'), '--config', join(copy, 'guards.config.mjs'), '--verbose', '--testPathPatterns', `tests/crash/${file}.test`, '--testNamePattern', `${name}$`]
+  const args = [join(copy, 'node_modules/jest/bin/jest.js'), '--config', join(copy, 'guards.config.mjs'), '--verbose', '--testPathPatterns', `tests/${file.includes('/') ? file : `crash/${file}`}.test`, '--testNamePattern', `${name}$`]
   const child = spawn(process.execPath, args, { cwd: copy, env: process.env, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))

@@ -7,7 +7,7 @@ export type Guard = {
   file: string
   line: string
   without: string
-  /** Of tests/crash/. */
+  /** Of tests/crash/, or with its folder of tests/. */
   test: { file: string; name: string }
 }
 
@@ -111,5 +111,110 @@ export const guards: readonly Guard[] = [
     line: 'return { plan, fault }',
     without: "return { plan, fault: fault ?? 'stuck_pod' }",
     test: { file: 'targets', name: 'what was wrong is so no more when the attempt looks .guard: recovered. what a person asks for is done all the same' },
+  },
+  {
+    guard: 'the signature over a request',
+    file: 'domain/request-signature/signature.ts',
+    line: `if (!verify()) return 'signature_invalid'`,
+    without: '',
+    test: { file: 'integration/signatures', name: 'S1 5 one bit of the body, digest made to fit' },
+  },
+  {
+    guard: 'the digest of a signed body',
+    file: 'api/callers.ts',
+    line: `if (!hasDigest(body, claimed.digest)) throw signatureProblem('digest_mismatch')`,
+    without: '',
+    test: { file: 'integration/signatures', name: 'S1 9 replicas 5 to 50' },
+  },
+  {
+    guard: 'the nonce of a signature, spent with the acceptance',
+    file: 'adapters/postgres/requests.ts',
+    line: 'await spendNonce(trx, signature, draft.id)',
+    without: '',
+    test: { file: 'integration/signatures', name: 'S1 22 an exact replay is refused, and is on record' },
+  },
+  {
+    guard: 'what a signature covers',
+    file: 'domain/request-signature/signature.ts',
+    line: `if (input.components.length !== due.length || input.components.some((name, at) => name !== due[at])) return 'signature_coverage'`,
+    without: '',
+    test: { file: 'integration/signatures', name: 'S1 33 a header that is not covered' },
+  },
+  {
+    guard: 'one signature, not two',
+    file: 'domain/request-signature/signature.ts',
+    line: `if (inputs.length > 1 || signatures.length > 1) return 'signature_ambiguous'`,
+    without: '',
+    test: { file: 'integration/signatures', name: 'S1 33 two `Signature` headers' },
+  },
+  {
+    guard: 'a signature or an API key, not both',
+    file: 'api/callers.ts',
+    line: `if (beside) throw signatureProblem('two_credentials')`,
+    without: '',
+    test: { file: 'integration/signatures', name: 'S1 33 an API key beside it' },
+  },
+  {
+    guard: 'the installation a signature is for',
+    file: 'domain/request-signature/signature.ts',
+    line: `if (claimed.audience !== at.audience || !key.audiences.includes(at.audience)) return 'signature_audience'`,
+    without: '',
+    test: { file: 'integration/signatures', name: 'S1 20 signed for another installation' },
+  },
+  {
+    guard: 'a signature from the future',
+    file: 'domain/request-signature/signature.ts',
+    line: `if (claimed.createdS * 1_000 > at.nowMs + skewS * 1_000) return 'signature_not_yet_valid'`,
+    without: '',
+    test: { file: 'integration/signatures', name: 'S1 26 made in the future' },
+  },
+  {
+    guard: 'a signature that expires on its way to the database',
+    file: 'migrations/0019_caller_keys.ts',
+    line: 'if new.expires_at <= clock_timestamp() then',
+    without: 'if new.expires_at is null then',
+    test: { file: 'integration/caller-keys', name: 'nonces a signature that expired on its way to the database brings no request' },
+  },
+  {
+    guard: 'how long the nonce of a signature is kept',
+    file: 'migrations/0019_caller_keys.ts',
+    line: `where f.expires_at < clock_timestamp() - interval '1 minute'`,
+    without: '',
+    test: { file: 'integration/caller-keys', name: 'nonces are forgotten after their signature has expired, a bounded number at a time, and never before' },
+  },
+  {
+    guard: 'the algorithm of a key, whatever a signature says',
+    file: 'domain/request-signature/signature.ts',
+    line: `if (claimed.algorithm !== key.algorithm) return 'signature_algorithm'`,
+    without: '',
+    test: { file: 'integration/signatures', name: 'S1 32 a public key taken for a secret' },
+  },
+  {
+    guard: 'that a key is revoked, for its next signature',
+    file: 'domain/request-signature/signature.ts',
+    line: `if (state === 'revoked') return 'signature_key_revoked'`,
+    without: '',
+    test: { file: 'integration/signatures', name: 'S1 30 a revoked key is refused from its next call on, and so is one that is not in use yet' },
+  },
+  {
+    guard: 'what the key of a signature is good for',
+    file: 'api/accept.ts',
+    line: 'if (outside) throw boundsProblem(outside)',
+    without: '',
+    test: { file: 'integration/signatures', name: 'S1 35 a valid signature of a key that is not good for so many replicas' },
+  },
+  {
+    guard: 'the second look at a key whose signed body came slowly',
+    file: 'api/callers.ts',
+    line: 'if (performance.now() - askedMs > freshForMs) await judged(claimed, callers, audience, () => true)',
+    without: '',
+    test: { file: 'integration/caller-keys', name: 'a key that is revoked, or a signature that expires, while its body comes slowly is refused' },
+  },
+  {
+    guard: 'how many refused signatures fill the ledger',
+    file: 'api/signature-refusals.ts',
+    line: 'if (!key || entries >= mostEntries) return',
+    without: 'if (!key) return',
+    test: { file: 'integration/caller-keys', name: 'signatures that name no key of ours whoever knows a key id cannot fill the ledger with it' },
   },
 ]

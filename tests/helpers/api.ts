@@ -1,10 +1,12 @@
 /** An API over a database of the test's own. Every answer is held against the schema its route declares. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Knex } from 'knex'
+import { callerSecretsOf } from '../../adapters/caller-secrets.ts'
 import { createLogger } from '../../adapters/log.ts'
 import { createApiMetrics, createRegistry } from '../../adapters/metrics.ts'
 import { publishedPolicies } from '../../adapters/policies/published.ts'
@@ -14,10 +16,12 @@ import { loadRules } from '../../adapters/rules.ts'
 import { createKeys, signerOf, verifierOf } from '../../adapters/signing.ts'
 import { createApp } from '../../api/app.ts'
 import { keyLookup, newApiKey } from '../../api/authentication.ts'
+import { callerLookup } from '../../api/callers.ts'
 import { policyAudit } from '../../api/policy-question.ts'
 import { problemSchema, type Problem } from '../../api/problems.ts'
 import { ndjson, type ApiDeps, type ApiSettings, type Route } from '../../api/route.ts'
 import { routes } from '../../api/routes.ts'
+import { signatureRefusals } from '../../api/signature-refusals.ts'
 import { temporalHealth } from '../../temporal/health.ts'
 import type { Role } from '../../domain/remediation.ts'
 import { applyRule } from '../../domain/rules/apply.ts'
@@ -36,7 +40,7 @@ export type TestApi = {
 
 const settings: ApiSettings = {
   version: '0.0.0-test', clusters: ['main', 'edge'], namespaces: ['shop', 'demo-*'], mode: 'auto', deadlineMs: 600_000,
-  temporalUiUrl: 'http://127.0.0.1:8233', temporalNamespace: 'default', policyDirectory: 'policies', rulesFile: 'rules/default.yaml', logLevel: 'silent',
+  temporalUiUrl: 'http://127.0.0.1:8233', temporalNamespace: 'default', policyDirectory: 'policies', rulesFile: 'rules/default.yaml', logLevel: 'silent', audience: 'aegis-test',
 }
 
 /** One pair for all APIs of a test file: they share databases. */
@@ -51,6 +55,18 @@ export function keyPair() {
   return pair
 }
 
+/** One sealing key for all APIs of a test file, likewise. */
+export const callerSecrets = sealingKey()
+
+function sealingKey() {
+  const directory = mkdtempSync(join(tmpdir(), 'aegis-keys-'))
+  const file = join(directory, 'caller-keys')
+  writeFileSync(file, `${randomBytes(32).toString('hex')}\n`)
+  const secrets = callerSecretsOf(file, 'the test')
+  rmSync(directory, { recursive: true })
+  return secrets
+}
+
 /** `directory`: what is synced; null for nothing, the shipped policies when left out. */
 export type ApiOptions = { db: Knex; temporal: string; directory?: string | null; settings?: Partial<ApiSettings>; log?: (line: string) => void }
 
@@ -62,20 +78,24 @@ export async function startApi({ db, temporal, directory = join(checkout, 'polic
   await sync?.round()
   await policies.reload()
   const client = lazyClient({ address: temporal })
+  const logger = createLogger({ name: 'test', level: 'info', destination: { write: log } })
+  const metrics = createApiMetrics(createRegistry('test'))
+  const find = callerLookup(db)
   const deps: ApiDeps = {
     settings: { ...settings, policyDirectory: directory ?? '', ...changes },
     db,
     policies: () => policies.current(),
     publisher,
     findKey: keyLookup(db),
+    callers: { find, secrets: callerSecrets, refusals: signatureRefusals({ db, find, log: logger, metrics }) },
     auditPolicy: policyAudit(db),
     sync,
     refreshPolicies: () => policies.reload(),
     rules: (signal) => applyRule(rules, signal),
     deliver: (delivery) => deliverAnswer(client, delivery),
     temporal: temporalHealth(client, ['main', 'edge']),
-    log: createLogger({ name: 'test', level: 'info', destination: { write: log } }),
-    metrics: createApiMetrics(createRegistry('test')),
+    log: logger,
+    metrics,
   }
   const server = createServer(createApp(deps))
   const url = await listen(server)

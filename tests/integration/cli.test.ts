@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -31,6 +32,8 @@ const environment = (port: number | undefined, more: Record<string, string> = {}
   AEGIS_POLICY_KEY_FILE: join(directory, 'policy.key'),
   AEGIS_POLICY_PUBLIC_KEYS_FILE: join(directory, 'policy.pub'),
   AEGIS_FIRST_KEY_FILE: join(directory, 'first-key'),
+  AEGIS_AUDIENCE: 'aegis-cli-test',
+  AEGIS_CALLER_KEYS_FILE: join(directory, 'policy.caller-keys'),
   PORT: String(port),
   ...more,
 })
@@ -47,6 +50,7 @@ beforeAll(async () => {
   temporalNamespace = await ownTemporalNamespace(stack.temporal.address)
   directory = mkdtempSync(join(tmpdir(), 'aegis-cli-'))
   createKeys(join(directory, 'policy.key'), join(directory, 'policy.pub'))
+  writeFileSync(join(directory, 'policy.caller-keys'), `${randomBytes(32).toString('hex')}\n`)
   const ports = await freePorts(2)
   urls = ports.map((port) => `http://127.0.0.1:${port}`)
   processes = ports.map((port) => startProcess(environment(port)))
@@ -129,6 +133,29 @@ test('keys are made, listed and revoked', async () => {
   expect((await aegis(['list'], { AEGIS_API_KEY: String(key) })).code).toBe(0)
   expect((await aegis(['key', 'revoke', String(keyId)])).code).toBe(0)
   expect(await aegis(['list'], { AEGIS_API_KEY: String(key) })).toMatchObject({ code: 1, err: expect.stringContaining('bad_credential') })
+})
+
+test('a caller gets a key, signs with it on the command line, and is refused once it is revoked', async () => {
+  const made = await aegis(['caller', 'create', '--caller', 'autoscaler', '--owner', 'ann', '--actions', 'scale_deployment', '--namespaces', 'shop', '--max-replicas', '10', '--activate'])
+  expect(made.code).toBe(0)
+  const [keyId = '', secret = ''] = made.out.trimEnd().split('\n')
+  const [keyFile, bodyFile] = [join(directory, 'policy.caller'), join(directory, 'policy.body')]
+  writeFileSync(keyFile, `${secret}\n`)
+  writeFileSync(bodyFile, JSON.stringify({ actionType: 'scale_deployment', actionParams: { namespace: 'shop', deploymentName: 'till', replicas: 5 } }))
+  const send = async () => {
+    const signed = await aegis(['sign', 'POST', '/executor/execute', '--key-id', keyId, '--key-file', keyFile, '--audience', 'aegis-cli-test', '--body', bodyFile, '--json'], { AEGIS_URL: '', AEGIS_API_KEY: '' })
+    expect(signed.code).toBe(0)
+    const headers = { ...(JSON.parse(signed.out) as Record<string, string>), 'content-type': 'application/json' }
+    const answer = await fetch(`${urls[0]}/executor/execute`, { method: 'POST', headers, body: readFileSync(bodyFile) })
+    return [answer.status, ((await answer.json()) as { code?: string }).code]
+  }
+  expect(await send()).toEqual([202, undefined])
+  expect((await aegis(['caller', 'list'])).out).toMatch(new RegExp(`${keyId}  autoscaler  ann    active`))
+  expect((await aegis(['caller', 'retire', keyId, '--overlap', '3600'])).out).toMatch(/^retiring until /)
+  expect(await send()).toEqual([202, undefined])
+  expect(await aegis(['caller', 'revoke', keyId])).toMatchObject({ code: 0, out: 'revoked\n' })
+  expect(await send()).toEqual([401, 'signature_key_revoked'])
+  expect(await aegis(['caller', 'activate', keyId])).toMatchObject({ code: 1, err: expect.stringContaining('no_such_key') })
 })
 
 test('policy explains itself, and a denial is exit code 1', async () => {

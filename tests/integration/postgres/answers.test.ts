@@ -51,9 +51,10 @@ describe('an approval', () => {
   })
 
   test.each([
-    ['by whoever asked', { principal: alice }, 'own_request'],
+    ['by whoever asked (S1 35)', { principal: alice }, 'own_request'],
     ["by a key of whoever asked", { principal: { id: 'key-1', kind: 'key' as const, owner: 'alice', roles: ['approver' as const] } }, 'own_request'],
-    ['of another plan', { planDigest: 'sha256:other' }, 'other_digest'],
+    ["by a signing caller of whoever asked (S1 35)", { principal: { id: 'caller:bot', kind: 'service' as const, owner: 'alice', roles: ['approver' as const] } }, 'own_request'],
+    ['of another plan (S1 36)', { planDigest: 'sha256:other' }, 'other_digest'],
     ['of no plan', { planDigest: null }, 'other_digest'],
   ])('%s is refused, and the ledger knows', async (_what, over, because) => {
     const id = await waiting()
