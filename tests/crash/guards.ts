@@ -112,4 +112,32 @@ export const guards: readonly Guard[] = [
     without: "return { plan, fault: fault ?? 'stuck_pod' }",
     test: { file: 'targets', name: 'what was wrong is so no more when the attempt looks .guard: recovered. what a person asks for is done all the same' },
   },
+  {
+    guard: 'the look at the freezes before each call',
+    file: 'adapters/postgres/permission.ts',
+    line: "if (facts.frozen) return 'frozen'",
+    without: '',
+    test: { file: 'freeze', name: 'the guard is not needed for what has not been sent: the attempt asks the database .guard: freeze.' },
+  },
+  {
+    guard: 'what a freeze of a policy covers',
+    file: 'adapters/postgres/freeze.ts',
+    line: `jsonb_build_object('id', f.policy)`,
+    without: `jsonb_build_object('id', f.reason)`,
+    test: { file: 'freeze', name: 'a freeze of a policy stops what that policy is behind .guard: policy.' },
+  },
+  {
+    guard: 'what the database has lost stays frozen',
+    file: 'domain/freeze.ts',
+    line: '!known.has(freezeId) && !lifted.has(freezeId)',
+    without: 'known.has(freezeId) && !lifted.has(freezeId)',
+    test: { file: 'freeze', name: 'and lets go once it is lifted by its id .guard: no silent thaw.' },
+  },
+  {
+    guard: "the cluster's own refusal is a freeze",
+    file: 'adapters/kubernetes/sending.ts',
+    line: "if (policy === freezePolicy) return no('frozen',",
+    without: "if (policy === '') return no('frozen',",
+    test: { file: 'freeze', name: 'a call that left its worker before the freeze is refused by the cluster .guard: admission. scale_deployment' },
+  },
 ]

@@ -31,7 +31,7 @@ export async function openDatabase(): Promise<TestDatabase> {
   await migrate(fresh.ownerUrl)
   const urlOf = (role: DatabaseRole) => fresh.urlFor(loginName(role))
   const password = (role: DatabaseRole) => decodeURIComponent(new URL(urlOf(role)).password)
-  await createLoginRoles(fresh.ownerUrl, { api: password('api'), decision: password('decision'), execution: password('execution'), watcher: password('watcher'), reader: password('reader') })
+  await createLoginRoles(fresh.ownerUrl, Object.fromEntries(databaseRoles.map((role) => [role, password(role)])) as Record<DatabaseRole, string>)
   const pools: Knex[] = []
   const open = (url: string, poolMax: number) => {
     const pool = connectDatabase({ url, applicationName: 'aegis-test', poolMax })
@@ -39,10 +39,11 @@ export async function openDatabase(): Promise<TestDatabase> {
     return pool
   }
   const connect = (role: DatabaseRole, poolMax = 20) => open(urlOf(role), poolMax)
-  const [api, decision, execution, watcher, reader] = databaseRoles.map((role) => connect(role)) as [Knex, Knex, Knex, Knex, Knex]
+  const byRole = Object.fromEntries(databaseRoles.map((role) => [role, connect(role)])) as Record<DatabaseRole, Knex>
   const owner = open(fresh.ownerUrl, 5)
   return {
-    ...{ api, decision, execution, watcher, reader, owner, urlOf, connect },
+    ...byRole,
+    ...{ owner, urlOf, connect },
     ownerUrl: fresh.ownerUrl,
     async close() {
       await Promise.all(pools.map((pool) => pool.destroy()))
