@@ -12,7 +12,7 @@ import { startFaultyAegis, type FaultyAegis } from '../helpers/faulty-aegis.ts'
 import { handsOn, subjectFor, type Subject } from '../helpers/subjects.ts'
 import { auditEvents, eventually } from '../helpers/stack.ts'
 import { stopAt } from './calls.ts'
-import { begin, within } from './crash-points.ts'
+import { begin, killed, within } from './crash-points.ts'
 
 /** B8: after `applied` the cluster itself refuses, whoever sends and however long it slept. */
 let faulty: FaultyAegis
@@ -46,6 +46,22 @@ describe('a call that left its worker before the freeze is refused by the cluste
     expect(await faulty.judge.intents(journey.id)).toMatchObject([{ phase: 'act', result: 'not_sent' }])
   }, limitMs)
 })
+
+test('a call whose worker died is fenced although the cluster is frozen, and the run ends (guard: fence)', async () => {
+  const journey = await begin(faulty, await subjectFor(faulty.cluster, 'scale_deployment'))
+  const stop = stopAt(faulty, journey, { call: 'kubernetes mutate', phase: 'before_send' })
+  journey.go()
+  await within(limitMs, 'the call is on its way', stop.reached)
+  const { freezeId } = await freeze(faulty.operator)
+  await untilApplied(faulty.operator, freezeId)
+  await killed(faulty.worker)
+  stop.letGo('cut')
+  await faulty.worker.start()
+  expect(await faulty.judge.closed(journey.id)).toMatchObject({ outcome: 'frozen' })
+  expect(await faulty.judge.intents(journey.id)).toMatchObject([{ result: 'fenced' }])
+  expect(faulty.judge.stamps(journey.namespace)).toHaveLength(1)
+  expect(faulty.judge.effects(journey.namespace)).toEqual([])
+}, limitMs)
 
 describe('with the worker\'s credentials, by hand', () => {
   test('a frozen cluster refuses every change and admits the fence', async () => {

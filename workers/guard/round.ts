@@ -24,13 +24,15 @@ export async function guardRound(db: Knex, object: FreezeObject): Promise<Round>
 /** Returns how many are not proven yet. The API server reads the object through a cache: a moment later it knows. */
 async function prove(db: Knex, object: FreezeObject, { inForce, lifted, told }: GuardFacts): Promise<number> {
   const said = new Set(told)
+  const [begun, ended] = [inForce.filter(({ freezeId }) => !said.has(freezeId)), lifted.filter(({ freezeId }) => said.has(freezeId))]
+  if (begun.length + ended.length === 0) return 0
   const stands = await object.read()
   let pending = 0
-  for (const freeze of inForce.filter(({ freezeId }) => !said.has(freezeId))) {
+  for (const freeze of begun) {
     if (await refusedEverywhere(object, stands, freeze)) await markFrozen(db, object.cluster, freeze.freezeId)
     else pending += 1
   }
-  for (const freeze of lifted.filter(({ freezeId }) => said.has(freezeId))) {
+  for (const freeze of ended) {
     const [place] = placesOf(freeze)
     if (place && (await object.refuses(stands, freeze.freezeId, place))) pending += 1
     else await markThawed(db, object.cluster, freeze.freezeId)

@@ -54,6 +54,7 @@ test('the execution worker may do what the catalogue says, in managed namespaces
   const wanted = [...new Set([...declared([...Object.values(actionNeeds).flat(), ...lookingNeeds], namespace), ...declared(clusterNeeds)])]
   expect(allowed).toEqual(wanted.sort())
   expect(refused).toBeGreaterThan(200)
+  console.log(`${allowed.length} allowed, ${refused} refused`)
 })
 
 test('the guard may read and write one object by its name, and nothing else', async () => {

@@ -107,21 +107,21 @@ export async function started(db: TestDatabase, over: Partial<RequestDraft> = {}
 }
 
 /** Planned and decided. */
-export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { proceed?: Proceed; answerBy?: Date; input?: object; standing?: Standing[] } = {}) {
-  const { proceed = 'act', answerBy = null, input = { action: 'deployment:scale' }, standing = [], ...draft } = over
+export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { proceed?: Proceed; answerBy?: Date; input?: object; standing?: Standing[]; binding?: string[] } = {}) {
+  const { proceed = 'act', answerBy = null, input = { action: 'deployment:scale' }, standing = [], binding = [], ...draft } = over
   const id = await started(db, draft)
   const decisionId = randomUUID()
   await savePlan(db.decision, { id, plan: planOf(), digest, baseline: health, labels: { workload: {}, namespace: null }, observedAt: new Date().toISOString(), watch: { settleMs: 0, timeoutMs: 0 } })
-  await answered(db, { decisionId, id, input, proceed, answerBy, standing })
+  await answered(db, { decisionId, id, input, proceed, answerBy, standing, binding })
   if (proceed === 'ask') await setPhase(db.decision, id, 'awaiting_approval')
   return { id, decisionId }
 }
 
-type Answered = { id: string; proceed: Proceed; decisionId?: string; input?: object; answerBy?: Date | null; standing?: Standing[] }
+type Answered = { id: string; proceed: Proceed; decisionId?: string; input?: object; answerBy?: Date | null; standing?: Standing[]; binding?: string[] }
 
 /** Policy's answer, on record. */
-export const answered = (db: TestDatabase, { id, proceed, decisionId = randomUUID(), input = {}, answerBy = null, standing = [] }: Answered): Promise<void> => {
-  const decision = { effect: 'allow', code: 'allowed', snapshot: 'sha256:s', now: Date.now(), tzdata: '2025b' }
+export const answered = (db: TestDatabase, { id, proceed, decisionId = randomUUID(), input = {}, answerBy = null, standing = [], binding = [] }: Answered): Promise<void> => {
+  const decision = { effect: 'allow', code: 'allowed', snapshot: 'sha256:s', now: Date.now(), tzdata: '2025b', binding: binding.map((policy) => ({ id: policy, mode: 'auto' })) }
   const autonomy = { given: 'auto' as const, rungs: [], standing, mode: 'auto' as const, code: 'allowed', message: 'm' }
   return saveDecision(db.decision, { decisionId, id, planDigest: digest, input, decision, autonomy, proceed, answerBy })
 }
@@ -144,15 +144,15 @@ export async function storedWarrant(db: TestDatabase, warrantId: string): Promis
   return (await db.reader.raw(`select ${columns} from ledger.warrant where warrant_id = ?`, [warrantId])).rows[0]
 }
 
-type Over = { name?: string; namespace?: string; phase?: EffectPhase; lifeMs?: number; limits?: Reservation['limits']; standing?: Standing[] }
+type Over = { name?: string; namespace?: string; phase?: EffectPhase; lifeMs?: number; limits?: Reservation['limits']; standing?: Standing[]; binding?: string[] }
 
 /** Decided, reserved and warranted: what `recordIntent` needs. */
 export async function permitted(
   db: TestDatabase,
-  { name = randomUUID(), namespace = 'shop', phase = 'act', lifeMs = 60_000, limits = [], standing = [] }: Over = {},
+  { name = randomUUID(), namespace = 'shop', phase = 'act', lifeMs = 60_000, limits = [], standing = [], binding = [] }: Over = {},
 ): Promise<Permitted & { decisionId: string }> {
   const target = { cluster: 'main', namespace, kind: 'Deployment', name } as const
-  const { id, decisionId } = await decided(db, { target, standing })
+  const { id, decisionId } = await decided(db, { target, standing, binding })
   const reserved = await reserve(db.decision, reservationOf(id, { workload: workload(name, namespace), limits }))
   if (!reserved.reserved) throw new Error(`not reserved: ${reserved.because}`)
   return { id, phase, planDigest: digest, warrantId: await warranted(db, { id, decisionId }, phase, lifeMs), claimToken: reserved.claimToken, decisionId }
