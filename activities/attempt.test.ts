@@ -83,6 +83,7 @@ function stage(told: Told) {
 
 const acting = { id, cluster: 'main', digest, phase: 'act', warrantId: 'w1', claimToken: 1 } as const
 const undoing = { ...acting, phase: 'undo' } as const
+const frozen: SendResult = { sent: 'refused', code: 'frozen', message: 'no', retryable: false, retryAfterMs: null }
 
 describe('an attempt to act', () => {
   test('reads, asks the database, sends, and records, in that order', async () => {
@@ -137,6 +138,11 @@ describe('an attempt to act', () => {
     expect(await attempt(deps, acting)).toMatchObject({ ending: { outcome: 'blocked', reason: 'forbidden' } })
     expect(done.at(-1)).toBe('settle not_sent')
   })
+  test('a refusal by the frozen cluster ends an act for good, and nothing was changed', async () => {
+    const { deps, done } = stage({ sends: [frozen] })
+    expect(await attempt(deps, acting)).toMatchObject({ because: 'final', ending: { outcome: 'frozen', reason: 'frozen' } })
+    expect(done.at(-1)).toBe('settle not_sent')
+  })
   test('after an earlier call without an answer the same refusal settles nothing', async () => {
     const refused: SendResult = { sent: 'refused', code: 'forbidden', message: 'no', retryable: false, retryAfterMs: null }
     const { deps, done } = stage({ sends: [refused], begins: [{ go: true, attempt: 2 }] })
@@ -185,6 +191,11 @@ describe('an attempt to undo', () => {
     const { deps, done } = stage({ ...undoWarrant, reads: [applied] })
     expect(await attempt(deps, undoing)).toMatchObject({ effect: 'applied' })
     expect(done).toEqual(['read', 'begin', 'send', 'settle applied'])
+  })
+  test('waits where the cluster says that it is frozen, and settles nothing', async () => {
+    const { deps, done } = stage({ ...undoWarrant, reads: [applied], sends: [frozen] })
+    expect(await attempt(deps, undoing)).toMatchObject({ effect: 'none', because: 'frozen', retryMs: 5_000 })
+    expect(done).toEqual(['read', 'begin', 'send'])
   })
   test('writes its stamp even when the value is already back', async () => {
     const { deps, done } = stage({ ...undoWarrant, reads: [{ ...applied, replicas: 3 }] })

@@ -107,7 +107,9 @@ async function refusedByServer(deps: ExecutionDeps, input: AttemptInput, attempt
   const { code, message, retryable, retryAfterMs } = result
   if (retryable && code === 'pdb_exhausted') return { effect: 'none', because: 'pdb', retryMs: retryAfterMs ?? 5_000, summary: message }
   if (retryable) throw new Failure('unavailable', code, message)
-  const refused: Attempted = { effect: 'none', because: 'final', ...ended('blocked', code, message) }
+  // The cluster's own word for a freeze: it ends an act, and holds an undo until it is lifted.
+  if (code === 'frozen' && input.phase === 'undo') return refusedAttempt('frozen')
+  const refused: Attempted = { effect: 'none', because: 'final', ...ended(code === 'frozen' ? 'frozen' : 'blocked', code, message) }
   // A clear refusal of the only call ever sent: nothing can land any more, and no fence is needed. While this one was
   // under way a later one may have begun; then nothing is settled here, and the fence tells.
   return attemptNumber > 1 ? refused : settledAs(deps, input, { result: 'not_sent', attempts: attemptNumber, detail: { code } }, () => refused)

@@ -130,6 +130,12 @@ const watcher = z.object({
   AEGIS_WATCH_REQUESTS_PER_MINUTE: count(30),
 })
 
+const guard = z.object({
+  ...common,
+  AEGIS_CLUSTERS: clusters.prefault('local'),
+  KUBECONFIG: z.string().optional(),
+})
+
 function read<Schema extends z.ZodType>(schema: Schema, env: NodeJS.ProcessEnv): z.output<Schema> {
   const { success, data, error } = schema.safeParse(env)
   if (success) return data
@@ -147,12 +153,14 @@ export type ApiConfig = z.output<typeof api>
 export type DecisionConfig = z.output<typeof decision>
 export type ExecutionConfig = z.output<typeof execution>
 export type WatcherConfig = z.output<typeof watcher>
+export type GuardConfig = z.output<typeof guard>
 
 /** Each entry point reads its own table once; an error names the variable and stops the process. */
 export const apiConfig = (env: NodeJS.ProcessEnv): ApiConfig => read(api, env)
 export const decisionConfig = (env: NodeJS.ProcessEnv): DecisionConfig => withKubeconfig(read(decision, env))
 export const executionConfig = (env: NodeJS.ProcessEnv): ExecutionConfig => read(execution, env)
 export const watcherConfig = (env: NodeJS.ProcessEnv): WatcherConfig => withKubeconfig(read(watcher, env))
+export const guardConfig = (env: NodeJS.ProcessEnv): GuardConfig => withKubeconfig(read(guard, env))
 
 /** The one place that touches the process environment. */
 export const processEnvironment = (): NodeJS.ProcessEnv => process.env

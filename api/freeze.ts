@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { activeFreezes, liftFreeze, setFreeze, type Freeze } from '../adapters/postgres/freeze.ts'
+import { activeFreezes, keptFreezes, liftFreeze, setFreeze, type Freeze } from '../adapters/postgres/freeze.ts'
 import { releaseClaim } from '../adapters/postgres/close.ts'
 import { defaultCluster } from './accept.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
@@ -8,44 +8,67 @@ import * as shape from './shapes.ts'
 
 const tag = 'Stopping'
 
-const scope = z.strictObject({ cluster: shape.labelName.optional(), namespace: shape.labelName.optional(), action: shape.action.optional() })
+const scopeFields = { cluster: shape.labelName.optional(), namespace: shape.labelName.optional(), action: shape.action.optional(), policy: shape.policyId.optional() }
+const clusterView = z.strictObject({ name: z.string(), state: z.enum(['pending', 'applied']), at: z.string().nullable() })
 const freezeView = z.strictObject({
   freezeId: z.string(),
-  scope: z.strictObject({ cluster: z.string().optional(), namespace: z.string().optional(), action: shape.action.optional() }),
+  scope: z.strictObject({ cluster: z.string().optional(), namespace: z.string().optional(), action: shape.action.optional(), policy: z.string().optional() }),
   reason: z.string(),
   setBy: z.string(),
   setAt: z.string(),
+  liftedAt: z.string().nullable(),
+  clusters: z.array(clusterView),
 })
 const freezeReply = z.strictObject({ ...freezeView.shape, known: z.boolean() })
+const keptView = z.strictObject({ freezeId: z.string(), cluster: z.string(), keys: z.array(z.string()), since: z.string() })
 
-const toView = ({ freezeId, scope, reason, setBy, setAt }: Freeze) => ({ freezeId, scope: shape.given(scope), reason, setBy, setAt })
+/** What each cluster does by itself by now: refuse, or for one that is lifted admit again. */
+function toView({ freezeId, scope, reason, setBy, setAt, liftedAt, applied }: Freeze, clusters: readonly string[]) {
+  const covered = clusters.filter((name) => scope.cluster === undefined || scope.cluster === name)
+  const stateOf = (name: string) => {
+    const said = applied.find(({ cluster }) => cluster === name)
+    const at = (liftedAt === null ? said?.frozenAt : said?.liftedAt) ?? null
+    // Lifted before a cluster ever refused: there is nothing to take back.
+    return { name, state: at !== null || (liftedAt !== null && !said) ? ('applied' as const) : ('pending' as const), at: at === null ? null : new Date(at).toISOString() }
+  }
+  return { freezeId, scope: shape.given(scope), reason, setBy, setAt, liftedAt, clusters: covered.map(stateOf) }
+}
 
 const list = route({
   method: 'get',
   path: '/api/v1/freeze',
   permission: 'freeze:read',
-  summary: 'The freezes in force',
+  summary: 'The freezes in force, and what each cluster does about them',
+  description:
+    '`applied`: a dry run that was refused has proven that the cluster itself refuses, whatever a worker tries. A lifted freeze is shown until each cluster admits again. `kept`: what a cluster holds and this database does not know; lift it by its id.',
   tag,
-  output: { 200: z.strictObject({ items: z.array(freezeView) }) },
-  handle: async ({ deps }) => reply(200, { items: (await activeFreezes(deps.db)).map(toView) }),
+  output: { 200: z.strictObject({ items: z.array(freezeView), kept: z.array(keptView) }) },
+  handle: async ({ deps }) => {
+    const [freezes, kept] = await Promise.all([activeFreezes(deps.db), keptFreezes(deps.db)])
+    return reply(200, { items: freezes.map((freeze) => toView(freeze, deps.settings.clusters)), kept })
+  },
 })
 
 const set = route({
   method: 'post',
   path: '/api/v1/freeze',
   permission: 'freeze:set',
-  summary: 'Freeze: no new attempt begins; a call that is already under way may still arrive',
+  summary: 'Freeze: no new attempt begins; where a cluster is `applied`, no call arrives any more',
   description: 'An empty scope freezes everything. 201 for a new freeze, 200 when the same scope is frozen already.',
   tag,
-  body: z.strictObject({ scope: scope.default({}), reason: shape.reason }),
+  body: z.strictObject({ scope: z.strictObject(scopeFields).default({}), reason: shape.reason }),
   output: { 200: freezeReply, 201: freezeReply },
   handle: async ({ deps, body, principal }) => {
     const cluster = body.scope.cluster
     if (cluster !== undefined && !deps.settings.clusters.includes(cluster)) {
       throw fieldProblem('unknown_cluster', [{ field: 'scope.cluster', message: `\`${cluster}\` is not a cluster of this Aegis: use ${deps.settings.clusters.join(', ')}` }])
     }
+    const { policy } = body.scope
+    if (policy !== undefined && !deps.policies().snapshot.policies.some(({ document }) => document.id === policy)) {
+      throw fieldProblem('unknown_policy', [{ field: 'scope.policy', message: `\`${policy}\` is not a policy in force: \`GET /api/v1/policy\` lists them` }])
+    }
     const freeze = await setFreeze(deps.db, { scope: shape.given(body.scope), reason: body.reason, principal })
-    const view = { ...toView(freeze), known: freeze.known }
+    const view = { ...toView(freeze, deps.settings.clusters), known: freeze.known }
     return freeze.known ? reply(200, view) : reply(201, view)
   },
 })
@@ -57,9 +80,10 @@ const lift = route({
   summary: 'Lift a freeze',
   tag,
   params: z.strictObject({ id: z.uuid({ error: 'must be the freezeId (a UUID) that `GET /api/v1/freeze` shows' }) }),
-  output: { 200: z.strictObject({ lifted: z.literal(true) }) },
+  output: { 200: z.strictObject({ lifted: z.literal(true), freeze: freezeView }) },
   handle: async ({ deps, params, principal }) => {
-    if (await liftFreeze(deps.db, params.id, principal)) return reply(200, { lifted: true })
+    const lifted = await liftFreeze(deps.db, params.id, principal)
+    if (lifted) return reply(200, { lifted: true, freeze: toView(lifted, deps.settings.clusters) })
     throw new HttpProblem({ status: 404, code: 'no_such_freeze', detail: `there is no freeze \`${params.id}\` in force`, nextStep: '`GET /api/v1/freeze` lists those in force' })
   },
 })

@@ -1,5 +1,6 @@
 import { AppsV1Api, CoreV1Api, KubeConfig } from '@kubernetes/client-node'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { manageNamespace } from '../sandbox/servers/backstop.ts'
 
 export type Target = { namespace: string; name: string }
 /** `replicas` is never what the target has already, as long as scales are carried out in order. */
@@ -27,7 +28,10 @@ export async function createTargets(kubeconfig: string): Promise<Targets> {
   const asking = numbered('bench-ask', askingNamespaces).map((namespace) => ({ namespace, name: 'app' }))
   const all = [...acting, ...asking]
 
-  for (const namespace of new Set(all.map((target) => target.namespace))) await core.createNamespace({ body: { metadata: { name: namespace } } })
+  for (const namespace of new Set(all.map((target) => target.namespace))) {
+    await core.createNamespace({ body: { metadata: { name: namespace } } })
+    await manageNamespace(kubeconfig, namespace)
+  }
   for (const { namespace, name } of all) await apps.createNamespacedDeployment({ namespace, body: deployment(name) })
   await untilReady(apps, all.length)
   return { next: inTurn(acting), nextAsking: upwards(asking) }

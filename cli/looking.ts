@@ -1,5 +1,6 @@
 import type { Command } from './command.ts'
 import { Refused, type Client } from './connection.ts'
+import { clustersText, freezePath, keptLine, type Freezes } from './stopping.ts'
 
 type Part = { ok: boolean; reason?: string }
 type Health = { status: 'ready' | 'degraded' | 'unavailable'; version: string; database: Part; temporal: Part; decision: Part; execution: Part; policy: Part }
@@ -22,14 +23,15 @@ export const status: Command = {
       output.result({ health }, [`Aegis ${health.version} at ${connection.url}: unavailable`, ...parts])
       return 1
     }
-    const { body: freezes } = await client<{ items: unknown[] }>({ method: 'GET', path: '/api/v1/freeze' })
+    const { body: freezes } = await client<Freezes>({ method: 'GET', path: freezePath })
     const { body: open } = await client<{ items: { phase: string }[]; next: string | null }>({ method: 'GET', path: '/api/v1/remediations', query: { status: 'open', limit: '200' } })
     const waiting = open.items.filter(({ phase }) => phase === 'awaiting_approval').length
-    output.result({ health, freezes: freezes.items, open: open.items }, [
+    output.result({ health, freezes: freezes.items, kept: freezes.kept, open: open.items }, [
       `Aegis ${health.version} at ${connection.url}: ${health.status}`,
       ...parts,
       `  open      ${open.items.length}${open.next ? ' or more' : ''}, of which ${waiting} wait for an approval`,
-      `  freezes   ${freezes.items.length}`,
+      `  freezes   ${freezes.items.length}${freezes.items.map((one) => `; ${one.liftedAt === null ? 'frozen' : 'lifted'}: ${clustersText(one)}`).join('')}`,
+      ...freezes.kept.map((kept) => `  ${keptLine(kept)}`),
     ])
     return health.status === 'ready' ? 0 : 1
   },

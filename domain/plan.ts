@@ -63,7 +63,7 @@ export type ObservedLabels = {
 
 /** A reason not to act, found while planning or in preflight. The run ends with this outcome. */
 export type Refusal = {
-  outcome: 'no_action_needed' | 'blocked' | 'overtaken'
+  outcome: 'no_action_needed' | 'blocked' | 'overtaken' | 'frozen'
   reason: string
   message: string
 }

@@ -13,7 +13,7 @@ export type Stamp = { id: string; phase: StampPhase }
 
 /** Room for the remediations of a busy day; an annotation must stay small. */
 const stampLimit = 10
-const longestId = 64
+export const longestId = 64
 
 /** Oldest first. Whatever is not a list of stamps counts as none and is replaced by the next one. */
 export function parseStamps(annotation: string | null | undefined): Stamp[] {

@@ -1,6 +1,6 @@
 /**
  * Aegis itself on the embedded stack: the API, the decision worker, one execution worker for each
- * cluster and the watcher, each as the process it is in production, with its own role and rights.
+ * cluster, the watcher and the guard, each as the process it is in production, with its own role and rights.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -11,6 +11,7 @@ import { createLoginRoles, databaseRoles, loginName, type DatabaseRole } from '.
 import { createKeys } from '../adapters/signing.ts'
 import { freePorts } from './ports.ts'
 import { startServer, untilReady, type Server } from './processes.ts'
+import { thaw } from './servers/backstop.ts'
 import { checkout } from './setup/programs.mjs'
 import type { Stack } from './stack.ts'
 
@@ -52,6 +53,7 @@ export type Aegis = {
   decision: AegisProcess
   executions: Record<string, AegisProcess>
   watcher: AegisProcess | undefined
+  guard: AegisProcess
   readyMs: number
   stop(): Promise<void>
 }
@@ -71,7 +73,7 @@ export async function startAegis(options: AegisOptions): Promise<Aegis> {
   if (!existsSync(callerKeysFile)) writeFileSync(callerKeysFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 })
 
   const apiCount = options.apis ?? 1
-  const ports = await freePorts(2 * apiCount + 2 + stack.clusters.length)
+  const ports = await freePorts(2 * apiCount + 3 + stack.clusters.length)
   const nextPort = () => ports.shift() ?? 0
   const common = { ...commonEnv(options), AEGIS_POLICY_PUBLIC_KEYS_FILE: policyKeys.public }
   const through = (role: DatabaseRole) => inProxy(urls[role], options.through?.database)
@@ -102,10 +104,15 @@ export async function startAegis(options: AegisOptions): Promise<Aegis> {
   )
   const watcher = withWatcher ? worker('watcher', 'workers/watcher.ts', { DATABASE_URL: through('watcher'), AEGIS_CLUSTERS: observers }) : undefined
 
+  const guarded = stack.clusters.map(({ name, guardKubeconfig }) => `${name}=${guardKubeconfig}`).join(',')
+  const guard = worker('guard', 'workers/guard.ts', { DATABASE_URL: through('guard'), AEGIS_CLUSTERS: guarded })
+  // What an Aegis of before left frozen in the cluster is nothing that this one's database has lost.
+  await Promise.all(stack.clusters.map(({ kubeconfig }) => thaw(kubeconfig)))
+
   const [firstApi, ...otherApis] = apis.map((api) => api.process)
-  const all = [...apis.map((api) => api.process), decision, ...Object.values(executions), ...(watcher ? [watcher] : [])]
+  const all = [...apis.map((api) => api.process), decision, ...Object.values(executions), guard, ...(watcher ? [watcher] : [])]
   // The first API makes the first key; the others find it made.
-  await Promise.all([firstApi?.start(), decision.start(), ...Object.values(executions).map((each) => each.start()), watcher?.start()])
+  await Promise.all([firstApi?.start(), decision.start(), ...Object.values(executions).map((each) => each.start()), watcher?.start(), guard.start()])
   await Promise.all(otherApis.map((each) => each.start()))
   const readyMs = Date.now() - begun
   progress(`Aegis is up (${(readyMs / 1000).toFixed(1)} s)`)
@@ -116,6 +123,7 @@ export async function startAegis(options: AegisOptions): Promise<Aegis> {
     decision,
     executions,
     watcher,
+    guard,
     readyMs,
     stop: async () => void (await Promise.all(all.map((each) => each.stop()))),
   }

@@ -27,6 +27,10 @@ try {
   kubeconfig   ${stack.clusters[0]?.kubeconfig}
   addresses and the first API key are in ${stackFile(stack.directory)}
 
+  to let it act in a namespace:
+    kubectl label namespace <name> aegis.dev/managed=true
+    kubectl apply -n <name> -f deploy/managed-namespace
+
   npx aegis status   in another terminal; Ctrl-C here ends everything`)
   setInterval(() => undefined, 60_000) // nothing else keeps this process alive
 } catch (failure) {

@@ -7,6 +7,7 @@ const groups = {
   pods: '/api/v1',
   nodes: '/api/v1',
   namespaces: '/api/v1',
+  configmaps: '/api/v1',
   resourcequotas: '/api/v1',
   limitranges: '/api/v1',
   deployments: '/apis/apps/v1',

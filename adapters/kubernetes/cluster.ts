@@ -44,7 +44,7 @@ export type SendResult =
   | { sent: 'other_object' }
   | SendRefused
 
-/** The API server said no, so nothing changed. Codes: `pdb_exhausted`, `pdb_ambiguous`, `throttled`, `forbidden`, `admission_denied`, `invalid`. */
+/** The API server said no, so nothing changed. Codes: `pdb_exhausted`, `pdb_ambiguous`, `throttled`, `forbidden`, `frozen`, `admission_denied`, `invalid`. */
 export type SendRefused = { sent: 'refused'; code: string; message: string; retryable: boolean; retryAfterMs: number | null }
 
 export type FenceResult = 'fenced' | 'conflict' | 'gone'

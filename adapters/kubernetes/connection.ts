@@ -18,7 +18,7 @@ export type Connection = {
   close(): Promise<void>
 }
 
-export type Call = { method: 'GET' | 'POST' | 'PATCH'; path: string; query?: Query; body?: unknown; contentType?: ContentType }
+export type Call = { method: 'GET' | 'POST' | 'PUT' | 'PATCH'; path: string; query?: Query; body?: unknown; contentType?: ContentType }
 export type ContentType = 'application/json' | 'application/merge-patch+json' | 'application/json-patch+json'
 export type Query = Record<string, string | number | undefined>
 /** `retryAfterMs` is what the server asked for, if it did. */

@@ -2,29 +2,10 @@ import type { Permission } from '../../domain/actions/checks.ts'
 import type { Plan } from '../../domain/plan.ts'
 import { create } from './api.ts'
 import type { Connection } from './connection.ts'
+import { actionNeeds, type Need } from './needs.ts'
 import { recent } from './recent.ts'
 
 /** What this identity may do, as the API server says it. */
-
-type Need = { verb: string; group: string; resource: string; subresource?: string }
-
-/** Everything act, undo and fence will ask for, so that no right is missing half-way. */
-const needsOf: Record<Plan['action'], readonly Need[]> = {
-  restart_pod: [
-    { verb: 'get', group: '', resource: 'pods' },
-    { verb: 'create', group: '', resource: 'pods', subresource: 'eviction' },
-    { verb: 'patch', group: '', resource: 'pods' },
-  ],
-  scale_deployment: [
-    { verb: 'get', group: 'apps', resource: 'deployments' },
-    { verb: 'patch', group: 'apps', resource: 'deployments' },
-  ],
-  rollback_deployment: [
-    { verb: 'get', group: 'apps', resource: 'deployments' },
-    { verb: 'patch', group: 'apps', resource: 'deployments' },
-    { verb: 'get', group: 'apps', resource: 'replicasets' },
-  ],
-}
 
 /** One entry is a few words; more namespaces than this in the time below are asked about again. */
 const memoryLimit = 1_000
@@ -49,7 +30,7 @@ export function permissionsOn(connection: Connection, nowMs?: () => number) {
 
   return ({ action, target }: Plan): Promise<Permission[]> =>
     Promise.all(
-      needsOf[action].map(async (need) => {
+      actionNeeds[action].map(async (need) => {
         const named = need.resource === resourceOf[target.kind]
         const granted = (await isAllowedEverywhere(need, target.namespace)) || (named && (await review(connection, { ...need, namespace: target.namespace, name: target.name })))
         return { verb: need.verb, resource: need.subresource ? `${need.resource}/${need.subresource}` : need.resource, allowed: granted }

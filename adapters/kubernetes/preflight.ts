@@ -25,10 +25,22 @@ export function preflightOn(connection: Connection): ClusterExecutor['preflight'
   const tools: Tools = { permissionsFor: permissionsOn(connection), autoscalersOf: autoscalersOn(connection) }
   return async (plan, options) => {
     refuseOtherCluster(connection, plan.target)
-    const { seen, checks: late, diff } = await inspect(tools, connection, plan, options)
-    const early = [...namespaceChecks(plan, options.allowedNamespaces), ...(seen ? [ignoredCheck(seen.ignored)] : []), unchangedCheck(plan, seen)]
-    const checks = [...early, ...late]
+    const namespace = namespaceChecks(plan, options.allowedNamespaces)
+    // Where Aegis may not act it has no right to look either.
+    const { checks: around, diff } = refusalOf(namespace) ? nothingMore : await lookAround(tools, connection, plan, options)
+    const checks = [...namespace, ...around]
     return { checks: checks.map(({ result }) => result), diff, undo: plan.undo ? 'planned' : 'none', refusal: refusalOf(checks) }
+  }
+}
+
+async function lookAround(tools: Tools, connection: Connection, plan: Plan, options: PreflightOptions): Promise<Pick<Inspected, 'checks' | 'diff'>> {
+  try {
+    const { seen, checks, diff } = await inspect(tools, connection, plan, options)
+    return { checks: [...(seen ? [ignoredCheck(seen.ignored)] : []), unchangedCheck(plan, seen), ...checks], diff }
+  } catch (failure) {
+    if (!(failure instanceof Failure && failure.kind === 'forbidden')) throw failure
+    const why = `this identity may not look at namespace \`${plan.target.namespace}\`: apply deploy/managed-namespace there (${failure.message})`
+    return { checks: [fail('rbac', 'rbac', why)], diff: [] }
   }
 }
 
@@ -44,7 +56,7 @@ function inspect(tools: Tools, connection: Connection, plan: Plan, options: Pref
 }
 
 /** What took the name of a target that is gone is only asked whether it wants to be left alone. */
-const nothingMore = { checks: [], diff: [] }
+const nothingMore: Pick<Inspected, 'checks' | 'diff'> = { checks: [], diff: [] }
 
 async function inspectPod(tools: Tools, stage: Stage<RestartPodPlan>): Promise<Inspected> {
   const { connection, plan } = stage
@@ -96,12 +108,14 @@ async function tryRollback(stage: Stage<RollbackDeploymentPlan>, deployment: V1D
 function evictionChecks({ target }: RestartPodPlan, { result }: Rehearsal): Check[] {
   if (result.sent === 'refused') {
     const isBudget = result.code.startsWith('pdb_')
-    const refused = fail('dry_run', result.code, result.message)
+    const refused = fail('dry_run', result.code, result.message, endingOf(result))
     return isBudget ? [fail('pdb', result.code, result.message), refused] : [refused]
   }
   if (result.sent === 'other_object') return [fail('dry_run', 'target_gone', `pod \`${target.name}\` was replaced meanwhile`, 'overtaken')]
   return [pass('pdb', 'the disruption budgets allow it now'), pass('dry_run', 'the API server would accept the eviction')]
 }
+
+const endingOf = ({ code }: { code: string }) => (code === 'frozen' ? ('frozen' as const) : ('blocked' as const))
 
 function rollbackChecks({ revision: { to } }: RollbackDeploymentPlan, revisions: readonly RevisionFacts[]): Check[] {
   const found = revisions.find(({ replicaSetUid }) => replicaSetUid === to.replicaSetUid)
@@ -111,7 +125,7 @@ function rollbackChecks({ revision: { to } }: RollbackDeploymentPlan, revisions:
 }
 
 function dryRunCheck(plan: Plan, { result, faithful }: Rehearsal): Check {
-  if (result.sent === 'refused') return fail('dry_run', result.code, result.message)
+  if (result.sent === 'refused') return fail('dry_run', result.code, result.message, endingOf(result))
   if (result.sent === 'other_object') return fail('dry_run', 'target_gone', `deployment \`${plan.target.name}\` was replaced meanwhile`, 'overtaken')
   if (!faithful) return fail('dry_run', 'dry_run_differs', 'the API server would store something else than was planned (a mutating webhook?): change it by hand')
   return pass('dry_run', 'the API server would accept the change and store it as planned')

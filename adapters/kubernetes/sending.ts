@@ -3,6 +3,7 @@ import { Failure } from '../../domain/failure.ts'
 import type { Plan } from '../../domain/plan.ts'
 import type { EffectPhase } from '../../domain/remediation.ts'
 import { templateFor } from './attempt.ts'
+import { freezePolicy } from './backstop/names.ts'
 import type { SendRefused, SendResult } from './cluster.ts'
 import type { Answer, Call, Connection } from './connection.ts'
 import { causeFields, deniedBy, failureOf, hasCause, isBudgetAmbiguous, reasonOf } from './errors.ts'
@@ -46,6 +47,7 @@ function refusalOf(plan: Plan, answer: Answer): SendRefused | undefined {
   if (isBudgetAmbiguous(answer)) return no('pdb_ambiguous', `${name} is matched by more than one PodDisruptionBudget and can never be evicted: leave one`)
   if (status >= 500 || status === 401) return undefined
   const policy = deniedBy(answer)
+  if (policy === freezePolicy) return no('frozen', `the cluster itself refused the change of ${name}: it is frozen there`)
   if (policy) return no('admission_denied', `admission by \`${policy}\` refused the change of ${name}`)
   const because = [reasonOf(answer), ...causeFields(answer)].filter((word) => word !== null).join(', ')
   if (status === 403) return no('forbidden', `the cluster refused the change of ${name} (${because || status}): check RBAC, quotas and admission`)

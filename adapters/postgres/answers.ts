@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import type { Principal } from '../../domain/remediation.ts'
 import type { AnswerKind } from '../../domain/transition.ts'
 import { guarded } from './failures.ts'
-import { coveringFreeze } from './freeze.ts'
+import { coveringFreeze, latestDecisionId } from './freeze.ts'
 import { unresolved } from './intents.ts'
 import { actorOf, appendEntry, appendParameters, appendSql } from './ledger.ts'
 import { lockWithFreeze, subjectOf, toRequest, type RequestRow } from './request-rows.ts'
@@ -58,7 +58,7 @@ const factsSql = `
     exists (select from ledger.answer a where a.id = :id and (a.kind in ('reject', 'cancel') or (a.kind = 'resolve' and :kind <> 'cancel')
       or (a.kind = 'approve' and :kind = 'approve' and a.owner = :owner and a.plan_digest = :planDigest and not coalesce(a.at <= d.decided_at and ${someLapsed}, false)))) as answered,
     exists (select from ledger.intent where id = :id and ${unresolved}) as in_flight,
-    exists (select from ${coveringFreeze}) as frozen,
+    exists (select from ${coveringFreeze(latestDecisionId)}) as frozen,
     d.plan_digest as asked_digest, coalesce(d.answer_by <= clock_timestamp(), false) as asked_late
   from (select) nothing
   left join lateral (select * from ledger.decision where id = :id order by ordinal desc limit 1) d on d.proceed = 'ask'`

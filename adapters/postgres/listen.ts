@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { asFailure } from './failures.ts'
 
-export type Channel = 'aegis_request' | 'aegis_answer' | 'aegis_policy'
+export type Channel = 'aegis_request' | 'aegis_answer' | 'aegis_policy' | 'aegis_freeze'
 export type Listener = { close(): Promise<void> }
 
 const firstPauseMs = 200

@@ -48,7 +48,7 @@ export async function permission(trx: Knex, request: RequestRow, attempt: Attemp
 const factsSql = `
   select i.plan_digest as intent_digest, i.state, i.attempts,
     exists (select from ledger.claim c where c.holder = r.id and c.state = 'held' and c.token = :claimToken) as claimed,
-    exists (select from ${coveringFreeze}) as frozen,
+    exists (select from ${coveringFreeze('select x.decision_id from ledger.warrant x where x.warrant_id = :warrantId')}) as frozen,
     w.warrant_id is not null as warranted,
     coalesce(w.expires_at <= clock_timestamp(), true) as expired,
     not exists (select from ledger.reservation v where v.id = r.id and v.phase = :phase and (v.released_at is not null or v.effect_at is not null)) as reserved,

@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import { admit, type ConcurrencyRule, type LimitEntry, type LimitRule } from '../../domain/limits.ts'
 import type { ActionName, EffectPhase, WorkloadRef } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
-import { coveringFreeze } from './freeze.ts'
+import { coveringFreeze, latestDecisionId } from './freeze.ts'
 import { systemActor } from './ledger.ts'
 import { freezeLock, underLock, type RequestRow } from './request-rows.ts'
 import { first, rows } from './sql.ts'
@@ -145,11 +145,11 @@ type RoomRow = {
 }
 
 /** Asked when all locks are held, so that nothing can change between looking and taking. */
-async function lookAtRoom(trx: Knex, { workload, action }: Reservation, rules: Rules): Promise<{ refusal: Reserved | null }> {
+async function lookAtRoom(trx: Knex, { id, workload, action }: Reservation, rules: Rules): Promise<{ refusal: Reserved | null }> {
   const { cluster, namespace } = workload
   const keys = rules.limits.map(({ key }) => key)
   const windowsMs = rules.limits.map((rule) => rule.windowMs)
-  const row = await first<RoomRow>(trx, roomSql, { cluster, namespace, action, keys, windowsMs })
+  const row = await first<RoomRow>(trx, roomSql, { id, cluster, namespace, action, keys, windowsMs })
   if (!row) throw new Error('looking at the room gave no row')
   if (row.freeze) return { refusal: { reserved: false, because: 'frozen', freezeId: row.freeze.freeze_id, reason: row.freeze.reason } }
   return { refusal: tooManyAtOnce(rules, row) ?? (await overLimit(trx, rules, row.taken ?? {})) }
@@ -160,7 +160,7 @@ const pending = `r.released_at is null and r.effect_at is null`
 const inWindow = (windowMs: string) => `r.released_at is null and r.effect_at > (select clock_timestamp()) - ${windowMs} * interval '1 ms'`
 
 const roomSql = `
-  select (select jsonb_build_object('freeze_id', f.freeze_id, 'reason', f.reason) from ${coveringFreeze} order by f.set_at limit 1) as freeze,
+  select (select jsonb_build_object('freeze_id', f.freeze_id, 'reason', f.reason) from ${coveringFreeze(latestDecisionId)} order by f.set_at limit 1) as freeze,
     (select count(*)::integer from ledger.claim c where c.state = 'held' and c.cluster = :cluster) as in_cluster,
     (select count(*)::integer from ledger.claim c where c.state = 'held' and c.cluster = :cluster and c.namespace = :namespace) as in_namespace,
     (select jsonb_object_agg(k.key,

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { asFailure } from './failures.ts'
 
-export const databaseRoles = ['api', 'decision', 'execution', 'watcher', 'reader'] as const
+export const databaseRoles = ['api', 'decision', 'execution', 'watcher', 'guard', 'reader'] as const
 export type DatabaseRole = (typeof databaseRoles)[number]
 
 export const loginName = (role: DatabaseRole): string => `aegis_${role}_login`

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes what `docker compose` needs and nobody should choose by hand: passwords, the key pairs of warrants and
 # policies, the digest key, the key that seals the secrets of callers. What is there already stays. Usage, from the top of the checkout:
-#   sh deploy/compose/prepare.sh [<observer kubeconfig> <executor kubeconfig>]
+#   sh deploy/compose/prepare.sh [<observer kubeconfig> <executor kubeconfig> <guard kubeconfig>]
 set -eu
 
 directory="${AEGIS_COMPOSE_DIRECTORY:-.aegis/compose}"
@@ -10,7 +10,7 @@ settings="$directory/settings.env"
 stop() { echo "$1" >&2; exit "${2:-1}"; }
 command -v openssl >/dev/null || stop 'openssl is missing: install it with your package manager'
 [ -e docker-compose.yml ] || stop 'there is no docker-compose.yml here: run this from the top of the checkout'
-[ $# -eq 0 ] || [ $# -eq 2 ] || stop 'usage: sh deploy/compose/prepare.sh [<observer kubeconfig> <executor kubeconfig>]' 2
+[ $# -eq 0 ] || [ $# -eq 3 ] || stop 'usage: sh deploy/compose/prepare.sh [<observer kubeconfig> <executor kubeconfig> <guard kubeconfig>]' 2
 
 umask 077
 mkdir -p "$directory"
@@ -21,6 +21,7 @@ keep_kubeconfig() { # from, name
 }
 keep_kubeconfig "${1:-$directory/observer.kubeconfig}" observer.kubeconfig
 keep_kubeconfig "${2:-$directory/executor.kubeconfig}" executor.kubeconfig
+keep_kubeconfig "${3:-$directory/guard.kubeconfig}" guard.kubeconfig
 
 for pair in warrant policy; do
   [ ! -e "$directory/$pair.key" ] || continue
@@ -50,7 +51,7 @@ AEGIS_COMPOSE_DIRECTORY=$(cd "$directory" && pwd)
 AEGIS_MODE=observe
 # The namespaces it may act in, with commas between. While this is empty, none.
 AEGIS_NAMESPACES=
-# The name of the cluster that the two kubeconfig files lead to.
+# The name of the cluster that the three kubeconfig files lead to.
 AEGIS_CLUSTER=local
 # What callers sign their requests for; a name no other installation has. While this is empty, signatures are not taken.
 AEGIS_AUDIENCE=
@@ -61,6 +62,7 @@ AEGIS_API_PASSWORD=$(password)
 AEGIS_DECISION_PASSWORD=$(password)
 AEGIS_EXECUTION_PASSWORD=$(password)
 AEGIS_WATCHER_PASSWORD=$(password)
+AEGIS_GUARD_PASSWORD=$(password)
 TEMPORAL_POSTGRES_PASSWORD=$(password)
 TEMPORAL_DATABASE_PASSWORD=$(password)
 SETTINGS

@@ -3,8 +3,8 @@ import { judgeHealth } from '../verdict.ts'
 import { asDeployment, handsOff, situationOf } from './deployment.ts'
 import { blocked, noAction, type ActionRules } from './rules.ts'
 
-/** No honest single step goes further; policies set tighter bounds. */
-const mostReplicas = 1000
+/** No honest single step goes further; policies set tighter bounds, and the cluster's admission holds this one. */
+export const mostReplicas = 1000
 
 /** From one absolute count to another; the undo is the same with the ends swapped. */
 export const scaleDeployment: ActionRules<ScaleDeploymentPlan> = {

@@ -1,6 +1,7 @@
 /** What the demo's incidents happen to, made and broken as an administrator would. */
 import { AppsV1Api, CoreV1Api, KubeConfig, PatchStrategy, setHeaderOptions, type V1Deployment, type V1Pod } from '@kubernetes/client-node'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { manageNamespace } from '../servers/backstop.ts'
 
 export type Shop = ReturnType<typeof openShop>
 
@@ -27,6 +28,7 @@ export function openShop(kubeconfig: string) {
     annotatePod,
     async open(namespace: string, image: string, annotations: Record<string, string> = {}) {
       await core.createNamespace({ body: { metadata: { name: namespace } } })
+      await manageNamespace(kubeconfig, namespace)
       await apps.createNamespacedDeployment({ namespace, body: checkout(image, annotations) })
     },
     async release(namespace: string, image: string, annotations: Record<string, string | null> = {}) {

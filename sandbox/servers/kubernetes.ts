@@ -1,12 +1,13 @@
-import { request } from 'node:https'
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { parse, parseAllDocuments, stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { checkout, programs } from '../setup/programs.mjs'
 import { goSettings, markFor, tail } from '../processes.ts'
+import { applyBackstop, isHeldBack, thaw } from './backstop.ts'
+import { administrator, yamlFiles, type Api, type Credentials } from './cluster-api.ts'
 
 export type SandboxCluster = {
   name: string
@@ -15,6 +16,7 @@ export type SandboxCluster = {
   kubeconfig: string
   observerKubeconfig: string
   executorKubeconfig: string
+  guardKubeconfig: string
   auditLog: string
   workdir: string
 }
@@ -32,19 +34,22 @@ export async function startCluster({ directory, name, nodes, ports }: Options): 
   const api = administrator(workdir)
   const kubeconfig = writeKubeconfig({ directory, name, user: 'admin', api, credentials: api.credentials })
   await until('the API server to be ready', () => api.call('GET', '/readyz'))
-  await Promise.all([applyFolder(api, join(checkout, 'deploy/rbac')), createNodes(api, nodes)])
+  await Promise.all([applyBackstop(api), createNodes(api, nodes)])
   const identity = async (account: string) => {
     const token = await tokenOf(api, account)
     return writeKubeconfig({ directory, name, user: account, api, credentials: { token } })
   }
-  const [observerKubeconfig, executorKubeconfig] = await Promise.all([
+  const [observerKubeconfig, executorKubeconfig, guardKubeconfig] = await Promise.all([
     identity('aegis-observer'),
     identity('aegis-executor'),
+    identity('aegis-guard'),
     until('the nodes to be ready', () => nodesReady(api, nodes)),
     until('the controllers to be at work', () => api.call('GET', '/api/v1/namespaces/default/serviceaccounts/default')),
+    thaw(kubeconfig),
+    until('admission to hold the execution worker back', () => isHeldBack(api)),
   ])
   const auditLog = join(workdir, 'logs/audit.log')
-  return { name, server: api.server, kubeconfig, observerKubeconfig, executorKubeconfig, auditLog, workdir }
+  return { name, server: api.server, kubeconfig, observerKubeconfig, executorKubeconfig, guardKubeconfig, auditLog, workdir }
 }
 
 /** The real control plane, and kwok to play the kubelets. Its processes inherit the stack's mark from kwokctl. */
@@ -81,44 +86,6 @@ function kwokConfig(ports: readonly number[]): string {
   return [stringify({ ...base, options: { ...base.options, ...chosen } }), ...stages].join('\n---\n')
 }
 
-const yamlFiles = (folder: string) =>
-  readdirSync(folder)
-    .filter((name) => name.endsWith('.yaml'))
-    .sort()
-    .map((name) => join(folder, name))
-
-type Credentials = { token: string } | { cert: string; key: string }
-type Api = {
-  server: string
-  ca: string
-  credentials: Credentials
-  call(method: string, path: string, body?: unknown, contentType?: string): Promise<string>
-}
-
-function administrator(workdir: string): Api {
-  const { clusters } = parse(readFileSync(join(workdir, 'kubeconfig.yaml'), 'utf8'))
-  const server: string = clusters[0].cluster.server
-  const pki = (file: string) => readFileSync(join(workdir, 'pki', file), 'utf8')
-  const [ca, cert, key] = [pki('ca.crt'), pki('admin.crt'), pki('admin.key')]
-  const call: Api['call'] = (method, path, body, contentType = 'application/json') =>
-    new Promise((resolve, reject) => {
-      const headers = { 'content-type': contentType, 'user-agent': 'aegis-sandbox' }
-      const sent = request(new URL(path, server), { method, ca, cert, key, headers, timeout: 10_000 }, (response) => {
-        let text = ''
-        response.setEncoding('utf8').on('data', (chunk) => (text += chunk))
-        response.once('error', reject)
-        response.once('end', () => {
-          if ((response.statusCode ?? 500) < 300) resolve(text)
-          else reject(new Error(`${method} ${path} answered ${response.statusCode}: ${text.slice(0, 300)}`))
-        })
-      })
-      sent.once('error', reject)
-      sent.once('timeout', () => sent.destroy(new Error(`${method} ${path} was not answered within 10 s`)))
-      sent.end(body === undefined ? undefined : JSON.stringify(body))
-    })
-  return { server, ca, credentials: { cert, key }, call }
-}
-
 async function until(what: string, probe: () => Promise<unknown>): Promise<void> {
   const deadline = Date.now() + readyLimitMs
   for (;;) {
@@ -130,29 +97,6 @@ async function until(what: string, probe: () => Promise<unknown>): Promise<void>
     if (Date.now() > deadline) throw new Error(`waited ${readyLimitMs / 1000} s in vain for ${what}`)
     await sleep(50)
   }
-}
-
-type KubernetesObject = { apiVersion: string; kind: string; metadata: { name: string; namespace?: string } }
-
-/** Server-side apply of every manifest in a folder, namespaces first because the others may live in them. */
-async function applyFolder(api: Api, folder: string): Promise<void> {
-  const objects = yamlFiles(folder)
-    .flatMap((path) => parseAllDocuments(readFileSync(path, 'utf8')))
-    .map((document) => document.toJS() as KubernetesObject | null)
-    .filter((object) => object !== null)
-  const [namespaces, others] = [objects.filter(isNamespace), objects.filter((object) => !isNamespace(object))]
-  for (const object of [...namespaces, ...others]) await apply(api, object)
-}
-
-const isNamespace = ({ kind }: KubernetesObject) => kind === 'Namespace'
-
-const apply = (api: Api, object: KubernetesObject) =>
-  api.call('PATCH', `${pathOf(object)}?fieldManager=aegis-sandbox&force=true`, object, 'application/apply-patch+yaml')
-
-function pathOf({ apiVersion, kind, metadata }: KubernetesObject): string {
-  const group = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`
-  const collection = `${kind.toLowerCase()}s`.replace(/ys$/, 'ies')
-  return `${group}${metadata.namespace ? `/namespaces/${metadata.namespace}` : ''}/${collection}/${metadata.name}`
 }
 
 const zones = ['zone-a', 'zone-b', 'zone-c']

@@ -217,4 +217,32 @@ export const guards: readonly Guard[] = [
     without: 'if (!key) return',
     test: { file: 'integration/caller-keys', name: 'signatures that name no key of ours whoever knows a key id cannot fill the ledger with it' },
   },
+  {
+    guard: 'the look at the freezes before each call',
+    file: 'adapters/postgres/permission.ts',
+    line: "if (facts.frozen) return 'frozen'",
+    without: '',
+    test: { file: 'freeze', name: 'the guard is not needed for what has not been sent: the attempt asks the database .guard: freeze.' },
+  },
+  {
+    guard: 'what a freeze of a policy covers',
+    file: 'adapters/postgres/freeze.ts',
+    line: `jsonb_build_object('id', f.policy)`,
+    without: `jsonb_build_object('id', f.reason)`,
+    test: { file: 'freeze', name: 'a freeze of a policy stops what that policy is behind .guard: policy.' },
+  },
+  {
+    guard: 'what the database has lost stays frozen',
+    file: 'domain/freeze.ts',
+    line: '!known.has(freezeId) && !lifted.has(freezeId)',
+    without: 'known.has(freezeId) && !lifted.has(freezeId)',
+    test: { file: 'freeze', name: 'and lets go once it is lifted by its id .guard: no silent thaw.' },
+  },
+  {
+    guard: "the cluster's own refusal is a freeze",
+    file: 'adapters/kubernetes/sending.ts',
+    line: "if (policy === freezePolicy) return no('frozen',",
+    without: "if (policy === '') return no('frozen',",
+    test: { file: 'freeze', name: 'a call that left its worker before the freeze is refused by the cluster .guard: admission. scale_deployment' },
+  },
 ]

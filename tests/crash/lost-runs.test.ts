@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { actionNames } from '../../domain/remediation.ts'
 import { freePorts } from '../../sandbox/ports.ts'
+import { stampAnnotation } from '../../domain/stamp.ts'
 import { startTemporal } from '../../sandbox/servers/temporal.ts'
 import { withResolvers } from '../../sandbox/faults/traps.ts'
 import { startFaultyAegis, type FaultyAegis } from '../helpers/faulty-aegis.ts'
@@ -99,7 +100,8 @@ describe('a run reset to its beginning', () => {
     const subject = await subjectFor(faulty.cluster, 'scale_deployment')
     const hands = handsOn(faulty.cluster, subject.namespace)
     const { journey, stop } = await heldAt(subject, 'kubernetes health')
-    await hands.scale(6)
+    // Its stamp goes too: while it is there, admission refuses a second change under it.
+    await hands.patch({ metadata: { annotations: { [stampAnnotation]: null } }, spec: { replicas: 6 } })
     await temporal.reset(journey.id)
     stop.letGo('pass')
     await faulty.judge.closed(journey.id)

@@ -6,8 +6,10 @@ import { join } from 'node:path'
 import { actionNames } from '../../domain/remediation.ts'
 import { startAegis, type Aegis } from '../../sandbox/aegis.ts'
 import { mutationsBy } from '../../sandbox/audit.ts'
+import { manageNamespace } from '../../sandbox/servers/backstop.ts'
 import { checkout } from '../../sandbox/setup/programs.mjs'
 import { alert, webhook } from '../helpers/alerts.ts'
+import { thawed } from '../helpers/freeze.ts'
 import { openJudge, type Judge } from '../helpers/judge.ts'
 import { operator, type Operator } from '../helpers/operator.ts'
 import { clusterNamed, freshDatabase, stack, type FreshDatabase } from '../helpers/stack.ts'
@@ -220,7 +222,7 @@ describe('limits, freeze and turns', () => {
     const { freezeId } = await admin.must('POST', '/api/v1/freeze', { scope: { namespace }, reason: 'an incident call' })
     expect(await judge.closed(await admin.remediate(request))).toMatchObject({ outcome: 'frozen' })
     expect(executed(main, namespace)).toEqual([])
-    await admin.must('DELETE', `/api/v1/freeze/${String(freezeId)}`)
+    await thawed({ operator: admin }, String(freezeId))
     expect(await judge.closed(await admin.remediate(request))).toMatchObject({ outcome: 'healed' })
   })
 
@@ -245,6 +247,7 @@ describe('modes', () => {
 /** Modes are set by name, so these namespaces have fixed ones. */
 async function subjectIn(namespace: string) {
   await administrator(main).core.createNamespace({ body: { metadata: { name: namespace } } })
+  await manageNamespace(main.kubeconfig, namespace)
   const hands = handsOn(main, namespace)
   await hands.deploy(deploymentBody(good))
   await hands.untilComplete()

@@ -3,6 +3,7 @@ import { CoreV1Api, KubeConfig } from '@kubernetes/client-node'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { manageNamespace } from '../../sandbox/servers/backstop.ts'
 import { inDatabase, loginsOf, query } from '../../sandbox/servers/postgres.ts'
 import type { PostgresServer, SandboxCluster, Stack } from '../../sandbox/stack.ts'
 
@@ -61,11 +62,12 @@ export function kubeConfig(path: string): KubeConfig {
   return config
 }
 
-/** A namespace of this test's own, ready to take pods. It goes with the stack; no test needs to delete it. */
+/** A namespace of this test's own, ready to take pods, in which Aegis may act. It goes with the stack; no test needs to delete it. */
 export async function freshNamespace(cluster: SandboxCluster, prefix: string): Promise<string> {
   const name = `${prefix}-${randomBytes(4).toString('hex')}`
   const core = kubeConfig(cluster.kubeconfig).makeApiClient(CoreV1Api)
   await core.createNamespace({ body: { metadata: { name } } })
+  await manageNamespace(cluster.kubeconfig, name)
   // Pods are refused until the controllers have made the namespace's default account.
   await eventually(`${name} has its default account`, async () => {
     await core.readNamespacedServiceAccount({ name: 'default', namespace: name })

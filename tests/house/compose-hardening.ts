@@ -38,7 +38,7 @@ function statesNoPassword([name, value]: [string, string | number]): boolean {
 function reachFaults({ services, networks = {} }: Compose): Finding[] {
   const on = (name: string) => new Set(services[name]?.networks ?? [])
   const meet = (one: string, other: string) => [...on(one)].some((network) => on(other).has(network))
-  const aegis = ['api', 'decision', 'execution', 'watcher', 'migrate']
+  const aegis = ['api', 'decision', 'execution', 'watcher', 'guard', 'migrate']
   const apart: [string, string][] = [...aegis.map((name): [string, string] => [name, 'temporal-postgres']), ['temporal', 'postgres'], ['temporal-ui', 'postgres']]
   const shut = ['postgres', 'temporal-postgres', 'temporal', 'migrate'].filter((name) => [...on(name)].some((network) => networks[network]?.internal !== true))
   return [
@@ -50,7 +50,7 @@ function reachFaults({ services, networks = {} }: Compose): Finding[] {
 
 /** One holder for each key: whoever signs warrants changes no cluster, and the other way round. */
 function holders(services: Compose['services']): Finding[] {
-  const only: Record<string, string[]> = { 'warrant-key': ['decision'], 'executor-kubeconfig': ['execution'], 'observer-kubeconfig': ['decision', 'watcher'] }
+  const only: Record<string, string[]> = { 'warrant-key': ['decision'], 'executor-kubeconfig': ['execution'], 'observer-kubeconfig': ['decision', 'watcher'], 'guard-kubeconfig': ['guard'] }
   return Object.entries(services).flatMap(([name, { secrets = [] }]) =>
     secrets.filter((secret) => only[secret]?.includes(name) === false).map((secret) => `docker-compose.yml: ${name}: holds \`${secret}\`, which is not its own`))
 }

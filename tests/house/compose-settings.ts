@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { apiConfig, decisionConfig, executionConfig, watcherConfig } from '../../adapters/config.ts'
+import { apiConfig, decisionConfig, executionConfig, guardConfig, watcherConfig } from '../../adapters/config.ts'
 import { searchAttributes } from '../../workflows/names.ts'
 import { parseCompose, type Compose, type Service } from './compose.ts'
 import type { Check, Finding } from './finding.ts'
@@ -11,6 +11,7 @@ const readers: Record<string, (env: NodeJS.ProcessEnv) => object> = {
   decision: decisionConfig,
   execution: executionConfig,
   watcher: watcherConfig,
+  guard: guardConfig,
 }
 
 /** Read by the Temporal SDK's own configuration, not by ours. */

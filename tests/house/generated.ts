@@ -4,7 +4,7 @@ import type { Check, Finding } from './finding.ts'
 import { runNode } from './tool.ts'
 
 /** Scripts that write files into the checkout. With `--check` each compares instead, and exits 1 with a reason. */
-const generators = ['api/gen.ts']
+const generators = ['api/gen.ts', 'deploy/gen.ts']
 
 export const generated: Check = {
   name: 'generated',

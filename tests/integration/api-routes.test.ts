@@ -187,8 +187,13 @@ describe('stopping', () => {
     expect([made.status, again.status, again.body['freezeId']]).toEqual([201, 200, made.body['freezeId']])
     const listed = await api.call('GET', '/api/v1/freeze', { key: user.key })
     expect(listed.body['items']).toEqual([expect.objectContaining({ scope: { namespace: 'shop' }, reason: 'big sale' })])
-    expect((await api.call('DELETE', `/api/v1/freeze/${made.body['freezeId']}`, { key: admin.key })).body).toEqual({ lifted: true })
+    expect((await api.call('DELETE', `/api/v1/freeze/${made.body['freezeId']}`, { key: admin.key })).body).toMatchObject({ lifted: true, freeze: { clusters: [{ name: 'main', state: 'applied' }, { name: 'edge', state: 'applied' }] } })
     expect((await api.call('DELETE', `/api/v1/freeze/${made.body['freezeId']}`, { key: admin.key })).problem.code).toBe('no_such_freeze')
+  })
+
+  test('a freeze of a policy that is not in force would freeze nothing, so it is refused', async () => {
+    const got = await api.call('POST', '/api/v1/freeze', { key: admin.key, body: { scope: { policy: 'typo' }, reason: 'typo' } })
+    expect([got.status, got.problem.code]).toEqual([400, 'unknown_policy'])
   })
 
   test('a freeze of a cluster nobody configured would freeze nothing, so it is refused', async () => {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
+import { evictionAnnotation, stampAnnotation, withStamp } from '../../domain/stamp.ts'
 import { serversOf } from '../../sandbox/processes.ts'
 import { auditEvents, clusterNamed, eventually, freshDatabase, freshNamespace, kubeConfig, mutationsBy, stack } from '../helpers/stack.ts'
 
@@ -189,10 +190,11 @@ describe('identities', () => {
   const eviction = () => ({
     name: pod.metadata!.name!,
     namespace,
-    body: { metadata: { name: pod.metadata!.name! }, deleteOptions: { preconditions: { uid: pod.metadata!.uid! } } },
+    body: { metadata: { name: pod.metadata!.name!, annotations: { [evictionAnnotation]: 'by-hand' } }, deleteOptions: { preconditions: { uid: pod.metadata!.uid!, resourceVersion: pod.metadata!.resourceVersion! } } },
   })
-  const stamp = () => ({ name: pod.metadata!.name!, namespace, body: { metadata: { annotations: { stamped: 'yes' } } } })
-  const scale = { name: 'subject', namespace: '', body: { spec: { replicas: 2 } } }
+  const annotations = { [stampAnnotation]: withStamp([], 'by-hand', 'applied') }
+  const stamp = () => ({ name: pod.metadata!.name!, namespace, body: { metadata: { annotations } } })
+  const scale = { name: 'subject', namespace: '', body: { metadata: { annotations }, spec: { replicas: 2 } } }
 
   test('the observer reads, and is refused every write', async () => {
     const observer = as(cluster.observerKubeconfig)

@@ -31,7 +31,7 @@ export async function openDatabase(): Promise<TestDatabase> {
   await migrate(fresh.ownerUrl)
   const urlOf = (role: DatabaseRole) => fresh.urlFor(loginName(role))
   const password = (role: DatabaseRole) => decodeURIComponent(new URL(urlOf(role)).password)
-  await createLoginRoles(fresh.ownerUrl, { api: password('api'), decision: password('decision'), execution: password('execution'), watcher: password('watcher'), reader: password('reader') })
+  await createLoginRoles(fresh.ownerUrl, Object.fromEntries(databaseRoles.map((role) => [role, password(role)])) as Record<DatabaseRole, string>)
   const pools: Knex[] = []
   const open = (url: string, poolMax: number) => {
     const pool = connectDatabase({ url, applicationName: 'aegis-test', poolMax })
@@ -39,10 +39,11 @@ export async function openDatabase(): Promise<TestDatabase> {
     return pool
   }
   const connect = (role: DatabaseRole, poolMax = 20) => open(urlOf(role), poolMax)
-  const [api, decision, execution, watcher, reader] = databaseRoles.map((role) => connect(role)) as [Knex, Knex, Knex, Knex, Knex]
+  const byRole = Object.fromEntries(databaseRoles.map((role) => [role, connect(role)])) as Record<DatabaseRole, Knex>
   const owner = open(fresh.ownerUrl, 5)
   return {
-    ...{ api, decision, execution, watcher, reader, owner, urlOf, connect },
+    ...byRole,
+    ...{ owner, urlOf, connect },
     ownerUrl: fresh.ownerUrl,
     async close() {
       await Promise.all(pools.map((pool) => pool.destroy()))
@@ -106,21 +107,21 @@ export async function started(db: TestDatabase, over: Partial<RequestDraft> = {}
 }
 
 /** Planned and decided. */
-export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { proceed?: Proceed; answerBy?: Date; input?: object; standing?: Standing[] } = {}) {
-  const { proceed = 'act', answerBy = null, input = { action: 'deployment:scale' }, standing = [], ...draft } = over
+export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { proceed?: Proceed; answerBy?: Date; input?: object; standing?: Standing[]; binding?: string[] } = {}) {
+  const { proceed = 'act', answerBy = null, input = { action: 'deployment:scale' }, standing = [], binding = [], ...draft } = over
   const id = await started(db, draft)
   const decisionId = randomUUID()
   await savePlan(db.decision, { id, plan: planOf(), digest, baseline: health, labels: { workload: {}, namespace: null }, observedAt: new Date().toISOString(), watch: { settleMs: 0, timeoutMs: 0 } })
-  await answered(db, { decisionId, id, input, proceed, answerBy, standing })
+  await answered(db, { decisionId, id, input, proceed, answerBy, standing, binding })
   if (proceed === 'ask') await setPhase(db.decision, id, 'awaiting_approval')
   return { id, decisionId }
 }
 
-type Answered = { id: string; proceed: Proceed; decisionId?: string; input?: object; answerBy?: Date | null; standing?: Standing[]; approvals?: { given: number } }
+type Answered = { id: string; proceed: Proceed; decisionId?: string; input?: object; answerBy?: Date | null; standing?: Standing[]; approvals?: { given: number }; binding?: string[] }
 
 /** Policy's answer, on record. */
-export const answered = (db: TestDatabase, { id, proceed, decisionId = randomUUID(), input = {}, answerBy = null, standing = [], approvals = { given: 0 } }: Answered): Promise<void> => {
-  const decision = { approvals, effect: 'allow', code: 'allowed', snapshot: 'sha256:s', now: Date.now(), tzdata: '2025b' }
+export const answered = (db: TestDatabase, { id, proceed, decisionId = randomUUID(), input = {}, answerBy = null, standing = [], approvals = { given: 0 }, binding = [] }: Answered): Promise<void> => {
+  const decision = { approvals, effect: 'allow', code: 'allowed', snapshot: 'sha256:s', now: Date.now(), tzdata: '2025b', binding: binding.map((policy) => ({ id: policy, mode: 'auto' })) }
   const autonomy = { given: 'auto' as const, rungs: [], standing, mode: 'auto' as const, code: 'allowed', message: 'm' }
   return saveDecision(db.decision, { decisionId, id, planDigest: digest, input, decision, autonomy, proceed, answerBy })
 }
@@ -143,15 +144,15 @@ export async function storedWarrant(db: TestDatabase, warrantId: string): Promis
   return (await db.reader.raw(`select ${columns} from ledger.warrant where warrant_id = ?`, [warrantId])).rows[0]
 }
 
-type Over = { name?: string; namespace?: string; phase?: EffectPhase; lifeMs?: number; limits?: Reservation['limits']; standing?: Standing[] }
+type Over = { name?: string; namespace?: string; phase?: EffectPhase; lifeMs?: number; limits?: Reservation['limits']; standing?: Standing[]; binding?: string[] }
 
 /** Decided, reserved and warranted: what `recordIntent` needs. */
 export async function permitted(
   db: TestDatabase,
-  { name = randomUUID(), namespace = 'shop', phase = 'act', lifeMs = 60_000, limits = [], standing = [] }: Over = {},
+  { name = randomUUID(), namespace = 'shop', phase = 'act', lifeMs = 60_000, limits = [], standing = [], binding = [] }: Over = {},
 ): Promise<Permitted & { decisionId: string }> {
   const target = { cluster: 'main', namespace, kind: 'Deployment', name } as const
-  const { id, decisionId } = await decided(db, { target, standing })
+  const { id, decisionId } = await decided(db, { target, standing, binding })
   const reserved = await reserve(db.decision, reservationOf(id, { workload: workload(name, namespace), limits }))
   if (!reserved.reserved) throw new Error(`not reserved: ${reserved.because}`)
   return { id, phase, planDigest: digest, warrantId: await warranted(db, { id, decisionId }, phase, lifeMs), claimToken: reserved.claimToken, decisionId }

@@ -211,7 +211,7 @@ test.each([
   const id = await started(db)
   const wanted = reservationOf(id, { workload: workload(randomUUID()) })
   expect(await reserve(db.decision, wanted)).toEqual({ reserved: false, because: 'frozen', freezeId, reason: 'storm' })
-  expect(await liftFreeze(db.api, freezeId, bob)).toBe(true)
+  expect(await liftFreeze(db.api, freezeId, bob)).toMatchObject({ freezeId })
   expect(await reserve(db.decision, wanted)).toMatchObject({ reserved: true })
 })
 
