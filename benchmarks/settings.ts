@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { openGuards } from '../sandbox/open-guards.ts'
 import { checkout } from '../sandbox/setup/programs.mjs'
 import type { BenchRow } from './report.ts'
 
@@ -7,6 +8,7 @@ import type { BenchRow } from './report.ts'
  * sure; here they would be all that is measured. The cap on work before the mutation stays as it is.
  */
 export const settings = {
+  ...openGuards,
   AEGIS_MODE: 'auto',
   AEGIS_NAMESPACES: 'bench-*',
   AEGIS_POLICY_DIRECTORY: join(checkout, 'benchmarks/policies'),

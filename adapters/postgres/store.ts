@@ -1,6 +1,7 @@
 /** Everything this room does with rows: what activities, the API and workers are handed. */
 export * from './answers.ts'
 export * from './audit.ts'
+export * from './breakers.ts'
 export * from './autonomy.ts'
 export * from './close.ts'
 export * from './connect.ts'
