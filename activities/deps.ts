@@ -7,7 +7,7 @@ import type { BreakerRules } from '../domain/guards/breaker.ts'
 import type { DisruptionRules } from '../domain/guards/disruption.ts'
 import type { SurroundingRules } from '../domain/guards/surroundings.ts'
 import type { ConcurrencyRule, FlapRule, LimitRule } from '../domain/limits.ts'
-import type { Mode } from '../domain/remediation.ts'
+import type { Mode, Target } from '../domain/remediation.ts'
 import type { LostRun } from '../domain/settlement.ts'
 import type { VerifySignature } from '../domain/warrant.ts'
 import type { Timing } from './results.ts'
@@ -43,6 +43,8 @@ export type DecisionDeps = Recorded & {
     modeOf(namespace: string): Mode
     limits: readonly LimitRule[]
     concurrency: readonly ConcurrencyRule[]
+    /** Whether a target is in production; nowhere unless a setting says so. */
+    isProduction(target: Pick<Target, 'cluster' | 'namespace'>): boolean
     /** Where Aegis may act; empty means nowhere. */
     namespaces: readonly string[]
     guards: GuardRules

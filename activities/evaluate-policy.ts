@@ -5,6 +5,7 @@ import type { Rung } from '../domain/autonomy/rung.ts'
 import { standingOf } from '../domain/autonomy/standing.ts'
 import { decideBy } from '../domain/policy/decide.ts'
 import type { Decision } from '../domain/policy/decision.ts'
+import { capByFloor, floorTtlMs } from '../domain/policy/floor.ts'
 import { policyInput, type Approval, type Facts, type PolicyInput } from '../domain/policy/input.ts'
 import { capByMode, rungsOf, type Capped } from '../domain/policy/mode.ts'
 import type { RemediationRequest } from '../domain/remediation.ts'
@@ -25,10 +26,10 @@ export const evaluatePolicy =
     const { request, plan: stored, now: at, approvals, rungs } = await loadPlanned(deps, id, digest)
     const now = at.getTime()
     const input = await inputOf(deps, request, stored, approvals.map(toApproval), now)
-    const { decision, capped, autonomy } = judge(deps, input, request.target.namespace, rungs)
+    const { decision, capped, autonomy } = judge(deps, input, { request, stored, rungs })
 
     const decisionId = deps.freshId()
-    const answerTimeoutMs = decision.obligations.approvalTtlMs ?? settings.approvalTimeoutMs
+    const answerTimeoutMs = Math.min(decision.obligations.approvalTtlMs ?? settings.approvalTimeoutMs, autonomy.floor ? floorTtlMs : Infinity)
     const answerBy = capped.proceed === 'ask' ? new Date(now + answerTimeoutMs) : null
     const row = { decisionId, id, planDigest: digest, input, decision, autonomy, proceed: capped.proceed, answerBy }
     const evaluated = answerOf(capped, decision, decisionId, answerTimeoutMs)
@@ -37,19 +38,26 @@ export const evaluatePolicy =
 
 type Judged = { decision: Decision; capped: Capped; autonomy: Autonomy }
 
-function judge({ policies, settings }: DecisionDeps, input: PolicyInput, namespace: string, standing: readonly Rung[]): Judged {
+type Subject = { request: RemediationRequest; stored: Pick<StoredPlan, 'plan' | 'terms'>; rungs: readonly Rung[] }
+
+function judge({ policies, settings }: DecisionDeps, input: PolicyInput, { request, stored, rungs: standing }: Subject): Judged {
+  const { target, principal: requester } = request
   const decision = decideBy(policies.current(), input)
-  const given = settings.modeOf(namespace)
+  const given = settings.modeOf(target.namespace)
   const rungs = rungsOf(decision, standing)
-  const capped = capByMode(decision, given, rungs)
+  const { approvals, now } = input
+  const { floor, ...capped } = capByFloor(capByMode(decision, given, rungs), {
+    plan: stored.plan, approvals, requester, now, excepted: decision.excepted,
+    production: settings.isProduction(target), errorBudgetExhausted: stored.terms?.errorBudgetExhausted ?? false,
+  })
   const { mode, code, message } = capped
-  return { decision, capped, autonomy: { given, rungs, standing: standingOf(decision.binding, given, rungs), mode, code, message } }
+  return { decision, capped, autonomy: { given, rungs, standing: standingOf(decision.binding, given, rungs), mode, code, message, floor } }
 }
 
 async function inputOf(
   { db, store, settings }: DecisionDeps,
   request: RemediationRequest,
-  { plan, baseline, labels }: Pick<StoredPlan, 'plan' | 'baseline' | 'labels'>,
+  { plan, baseline, labels, terms }: Pick<StoredPlan, 'plan' | 'baseline' | 'labels' | 'terms'>,
   approvals: Approval[],
   now: number,
 ): Promise<PolicyInput> {
@@ -60,6 +68,7 @@ async function inputOf(
     health: baseline,
     labels: labels.workload,
     ...(labels.namespace ? { namespaceLabels: labels.namespace } : {}),
+    errorBudgetExhausted: terms?.errorBudgetExhausted ?? false,
     podReady: plan.action === 'restart_pod' && plan.podReady,
     history: historyFacts(history),
     approvals,

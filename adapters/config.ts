@@ -94,6 +94,7 @@ const autonomy = {
   AEGIS_BREAKER: breaker,
   AEGIS_AFTER_ROLLOUT_MS: millisecondsOrOff(10 * 60_000),
   AEGIS_AFTER_ACTION_MS: millisecondsOrOff(10 * 60_000),
+  AEGIS_PRODUCTION_NAMESPACES: list, // empty means that none is
 }
 
 const timing = {

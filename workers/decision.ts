@@ -14,6 +14,7 @@ import * as store from '../adapters/postgres/store.ts'
 import { freshId, freshNonce, sha256Hex, signerOf, verifierOf } from '../adapters/signing.ts'
 import { version } from '../adapters/version.ts'
 import { Failure } from '../domain/failure.ts'
+import { namespaceListed } from '../domain/namespaces.ts'
 import { strictestMode, type Ending } from '../domain/remediation.ts'
 import { lazyClient } from '../temporal/client.ts'
 import { decideQueue } from '../temporal/names.ts'
@@ -134,6 +135,7 @@ function decisionDeps(config: DecisionConfig, given: Pick<DecisionDeps, 'db' | '
       limits: limitRules(config.AEGIS_LIMITS),
       concurrency: concurrencyRules(config),
       namespaces: config.AEGIS_NAMESPACES,
+      isProduction: (target) => namespaceListed(config.AEGIS_PRODUCTION_NAMESPACES, target),
       guards: guardRules(config),
       timing: {
         settleMs: config.AEGIS_SETTLE_MS,

@@ -1,0 +1,100 @@
+import { describe, expect, test } from '@jest/globals'
+import { compileFiles } from '../adapters/policies/files.ts'
+import type { DecisionRow } from '../adapters/postgres/decisions.ts'
+import { deploymentSample } from '../domain/actions/fixtures/deployment.ts'
+import { scaleDeployment } from '../domain/actions/scale_deployment.ts'
+import type { Principal } from '../domain/remediation.ts'
+import type { DecisionDeps } from './deps.ts'
+import { evaluatePolicy } from './evaluate-policy.ts'
+
+const allow = `
+apiVersion: aegis.dev/policy/v1
+id: allow
+name: Anything
+effect: allow
+actions: ['*']
+resources: ['k8s:*/**']
+owner: tests
+`
+const ask = allow.replace('id: allow', 'id: ask').replace('effect: allow', 'effect: require_approval')
+const evenings = `
+apiVersion: aegis.dev/policy/v1
+id: evenings
+name: Nobody touches anything in the evening
+effect: deny
+actions: ['*']
+resources: ['k8s:*/**']
+owner: tests
+when:
+  time:
+    zone: Europe/Berlin
+    windows: [{ days: [mon, tue, wed, thu, fri, sat, sun], from: '18:00', to: '23:00' }]
+`
+
+const at = (time: string) => new Date(`2026-06-03T${time}:00+02:00`)
+const person = (id: string): Principal => ({ id, kind: 'person', owner: id, roles: ['approver'] })
+const none = { windowMs: 0, effects: 0, bad: 0 }
+
+type Moment = { policies: string; now: Date; replicas?: number; approvals?: { principal: Principal; at: string }[]; exhausted?: boolean; production?: boolean }
+
+/** One evaluation with the rows as they are at that moment. */
+async function evaluate({ policies, now, replicas = 5, approvals = [], exhausted = false, production = false }: Moment) {
+  const saved: DecisionRow[] = []
+  const terms = { ...deploymentSample.terms, errorBudgetExhausted: exhausted }
+  const plan = scaleDeployment.plan(deploymentSample, { replicas }, null)
+  const request = { id: 'r', door: 'api', principal: person('alice'), action: 'scale_deployment', target: deploymentSample.target, parameters: {}, reason: '', severity: 'high', fault: null, incident: null, attempt: 1, acceptedAt: '', deadlineAt: '' }
+  const deps = {
+    db: {},
+    store: {
+      factsForDecision: async () => ({ request, plan: { plan, digest: 'd', baseline: deploymentSample.health, labels: deploymentSample.labels, terms, observedAt: '' }, now, approvals, rungs: [] }),
+      historyCounts: async () => ({ workload: [none], namespace: [none], action: [none], sinceLastActionMs: null }),
+      saveDecision: async (_db: unknown, row: DecisionRow) => void saved.push(row),
+    },
+    policies: { current: () => ({ snapshot: compileFiles([{ name: 'p.yaml', text: policies }]).snapshot!, published: null, ageMs: 0, stale: false }) },
+    freshId: () => 'decision',
+    settings: { modeOf: () => 'auto', isProduction: () => production, approvalTimeoutMs: 60 * 60_000, tzdata: 't' },
+  }
+  const result = await evaluatePolicy(deps as unknown as DecisionDeps)({ id: 'r', cluster: 'main', digest: 'd' })
+  return { result, saved: saved[0]! }
+}
+
+describe('a freeze window that recurs is a policy that denies', () => {
+  const bob = { principal: person('bob'), at: at('17:59').toISOString() }
+  test('it is asked again when the action is about to be carried out, not only when it was asked for', async () => {
+    const both = `${ask}---${evenings}`
+    expect((await evaluate({ policies: both, now: at('17:50') })).result).toMatchObject({ proceed: 'ask' })
+    expect((await evaluate({ policies: both, now: at('17:59'), approvals: [bob] })).result).toMatchObject({ proceed: 'act' })
+    const late = await evaluate({ policies: both, now: at('18:00'), approvals: [bob] })
+    expect(late.result).toMatchObject({ proceed: 'stop', ending: { outcome: 'denied' } })
+  })
+  test('and a decision of just before it holds only until it begins', async () => {
+    const { saved } = await evaluate({ policies: `${allow}---${evenings}`, now: at('17:59') })
+    expect((saved.decision as unknown as { validUntil: number }).validUntil).toBe(at('18:00').getTime())
+  })
+})
+
+describe('the floor under every policy', () => {
+  const yes = (id: string, time = '12:00') => ({ principal: person(id), at: at(time).toISOString() })
+  test('a scale to 0 that policy allows waits for two people, and the decision keeps why', async () => {
+    const asked = await evaluate({ policies: allow, now: at('12:01'), replicas: 0, approvals: [yes('bob')] })
+    expect(asked.result).toMatchObject({ proceed: 'ask', answerTimeoutMs: 15 * 60_000, summary: expect.stringContaining('a scale to 0 needs the approval of 2 people') })
+    expect(asked.saved.autonomy).toMatchObject({ code: 'floor', floor: { reasons: ['a scale to 0'], needed: 2, given: 1 } })
+    expect(asked.saved.proceed).toBe('ask')
+  })
+  test('and acts once they agreed, as long as their word is fresh', async () => {
+    const approvals = [yes('bob'), yes('carol')]
+    expect((await evaluate({ policies: allow, now: at('12:14'), replicas: 0, approvals })).result).toMatchObject({ proceed: 'act' })
+    expect((await evaluate({ policies: allow, now: at('12:15'), replicas: 0, approvals })).result).toMatchObject({ proceed: 'ask' })
+  })
+  test('a spent error budget denies what takes capacity away, and policies see it', async () => {
+    const { result, saved } = await evaluate({ policies: allow, now: at('12:00'), replicas: 2, exhausted: true })
+    expect(result).toMatchObject({ proceed: 'stop', ending: { outcome: 'denied', reason: 'error_budget_exhausted' } })
+    expect(saved).toMatchObject({ proceed: 'deny', input: { target: { errorBudget: 'exhausted' } } })
+    expect((await evaluate({ policies: allow, now: at('12:00'), replicas: 5, exhausted: true })).result).toMatchObject({ proceed: 'act' })
+  })
+})
+
+test('no policies at all deny', async () => {
+  const { result } = await evaluate({ policies: '', now: at('12:00') })
+  expect(result).toMatchObject({ proceed: 'stop', ending: { outcome: 'denied', reason: 'no_policy_matched' } })
+})
