@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { BreakerRules } from '../domain/guards/breaker.ts'
 import type { FlapRule, LimitRule, LimitScope } from '../domain/limits.ts'
+import type { RateLimit } from '../domain/sliding-log.ts'
 import { actionNames, modes, type Mode } from '../domain/remediation.ts'
 
 /** One cluster as a process knows it. Without a kubeconfig path the pod's own service account is used. */
@@ -69,6 +70,22 @@ const breaker = z.string().default('3/3600s,30%/10').transform((text, context): 
   return { failures: Number(failures), windowMs: Number(seconds) * 1000, percent: Number(percent), last: Number(last) }
 })
 
+const httpLimitNames = ['principal', 'route', 'address'] as const
+
+/** `principal=12000/10s,route=6000/10s,address=300/10s`; what is left out keeps its default. */
+const httpLimits = z.string().default('').transform((text, context) => {
+  const given: Record<(typeof httpLimitNames)[number], RateLimit> = {
+    principal: { limit: 12_000, windowMs: 10_000 }, route: { limit: 6_000, windowMs: 10_000 }, address: { limit: 300, windowMs: 10_000 },
+  }
+  for (const part of commaList(text)) {
+    const [, name = '', limit = '', seconds = ''] = /^(\w+)=([1-9]\d{0,6})\/([1-9]\d{0,4})s$/.exec(part) ?? []
+    const known = httpLimitNames.find((each) => each === name)
+    if (known) given[known] = { limit: Number(limit), windowMs: Number(seconds) * 1000 }
+    else context.addIssue(`\`${part}\` is not a limit: write name=count/seconds with a name of ${httpLimitNames.join(', ')}, such as address=300/10s`)
+  }
+  return given
+})
+
 const common = {
   DATABASE_URL: z.string().min(1),
   AEGIS_HEALTH_HOST: z.string().default('127.0.0.1'),
@@ -121,6 +138,7 @@ const api = z.object({
   AEGIS_MODE: z.enum(modes).default('observe'),
   AEGIS_DEADLINE_MS: timing.AEGIS_DEADLINE_MS,
   AEGIS_FIRST_KEY_FILE: z.string().optional(),
+  AEGIS_HTTP_LIMITS: httpLimits,
   HOST: z.string().default('127.0.0.1'),
   PORT: port(3000),
 })

@@ -22,6 +22,7 @@ import { temporalHealth } from '../temporal/health.ts'
 import { deliverAnswer } from '../temporal/signals.ts'
 import { createApp } from './app.ts'
 import { keyLookup } from './authentication.ts'
+import { httpLimits } from './http-limits.ts'
 import { ensureFirstKey } from './first-key.ts'
 import { policyAudit } from './policy-question.ts'
 import type { ApiDeps, ApiSettings } from './route.ts'
@@ -73,6 +74,7 @@ async function assemble(config: ApiConfig) {
     rules: (signal) => applyRule(rules, signal),
     deliver: (delivery) => deliverAnswer(client, delivery),
     temporal: temporalHealth(client, config.AEGIS_CLUSTERS.map(({ name }) => name)),
+    httpLimits: httpLimits(config.AEGIS_HTTP_LIMITS),
     log,
     metrics,
   }

@@ -8,6 +8,7 @@ import type { Principal } from '../domain/remediation.ts'
 import { authenticate } from './authentication.ts'
 import { readJsonBody } from './body.ts'
 import { fieldErrors } from './fields.ts'
+import { countStranger, limitPrincipal } from './http-limits.ts'
 import { allows, rolesWith, type Permission } from './permissions.ts'
 import { fieldProblem, HttpProblem, problemDocument, problemOf } from './problems.ts'
 import { ndjson, type ApiDeps, type Route } from './route.ts'
@@ -41,6 +42,7 @@ export const track = ({ log, metrics }: ApiDeps): RequestHandler => (req, res, n
 export const serve = (route: Route, deps: ApiDeps): RequestHandler => async (req, res) => {
   locals(res).route = route
   const principal = route.permission === 'public' ? null : await admit(route.permission, deps, req, res)
+  if (principal) limitPrincipal(deps.httpLimits, principal.id, `${req.method} ${route.path}`)
   const params = parse(route.params, req.params)
   const query = route.permission === 'public' ? {} : parse(route.query, req.query)
   const idempotencyKey = route.idempotent ? readIdempotencyKey(req) : null
@@ -105,6 +107,7 @@ function readIdempotencyKey(req: Request): string | null {
 export const answerProblem = (deps: ApiDeps): ErrorRequestHandler => async (thrown: unknown, req, res, _next) => {
   const { requestId, route } = locals(res)
   const parts = problemOf(thrown)
+  if (!locals(res).principal) countStranger(deps.httpLimits, req)
   deps.metrics.refused.inc({ code: route ? parts.code : 'no_route' })
   if (parts.status >= 500) deps.log.error({ err: thrown, requestId, route: route?.path }, 'a call failed')
   await recordRefusal(deps, req, res, parts)

@@ -13,6 +13,7 @@ export const settings = {
   AEGIS_NAMESPACES: 'bench-*',
   AEGIS_POLICY_DIRECTORY: join(checkout, 'benchmarks/policies'),
   AEGIS_LIMITS: 'scale_deployment=10000/60s',
+  AEGIS_HTTP_LIMITS: 'principal=1000000/1s,route=1000000/1s',
   AEGIS_CONCURRENCY_PER_CLUSTER: '1000',
   AEGIS_CONCURRENCY_PER_NAMESPACE: '100',
   AEGIS_SETTLE_MS: '500',
