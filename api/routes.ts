@@ -5,7 +5,9 @@ import { auditRoutes } from './audit.ts'
 import { authzenRoutes } from './authzen.ts'
 import { autonomyRoutes } from './autonomy.ts'
 import { executorRoutes } from './executor.ts'
+import { breakerRoutes } from './breakers.ts'
 import { stoppingRoutes } from './freeze.ts'
+import { freezeWindowRoutes } from './freeze-windows.ts'
 import { healthRoutes } from './health.ts'
 import { keyRoutes } from './keys.ts'
 import { policyRoutes } from './policy.ts'
@@ -26,6 +28,8 @@ export const routes: readonly Route[] = [
   ...executorRoutes,
   ...alertRoutes,
   ...stoppingRoutes,
+  ...freezeWindowRoutes,
+  ...breakerRoutes,
   ...autonomyRoutes,
   ...auditRoutes,
   ...policyRoutes,

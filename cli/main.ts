@@ -2,8 +2,10 @@
 import { parseArgs } from 'node:util'
 import { approve, cancel, reject } from './answers.ts'
 import { autonomy, autonomyDemote, autonomyPromote } from './autonomy.ts'
+import { breaker, breakerClose } from './breakers.ts'
 import type { Command } from './command.ts'
 import { clientOf, connectionOf, Refused, Usage } from './connection.ts'
+import { freezeCancel, freezeSchedule, freezeWindows } from './freeze-windows.ts'
 import { keyCreate, keyList, keyRevoke } from './keys.ts'
 import { doctor, status } from './looking.ts'
 import { outputTo, printable, type Streams } from './output.ts'
@@ -23,7 +25,12 @@ export const commands: Record<string, Command> = {
   cancel,
   freeze,
   unfreeze,
+  'freeze windows': freezeWindows,
+  'freeze schedule': freezeSchedule,
+  'freeze cancel': freezeCancel,
   release,
+  breaker,
+  'breaker close': breakerClose,
   autonomy,
   'autonomy promote': autonomyPromote,
   'autonomy demote': autonomyDemote,

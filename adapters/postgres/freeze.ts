@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 import type { ActionName, Principal } from '../../domain/remediation.ts'
 import { asFailure, guarded } from './failures.ts'
+import { windowsInForce } from './freeze-windows.ts'
 import { actorOf, appendEntry } from './ledger.ts'
 import { freezeLock } from './request-rows.ts'
 import { first, iso, rows } from './sql.ts'
@@ -20,9 +21,10 @@ type FreezeRow = {
   set_at: Date
 }
 
-/** The freeze that covers a target, if any: a fragment to select from, with `:cluster`, `:namespace`, `:action`. */
+/** The freeze that covers a target, set or known ahead, if any: a fragment to select from, with `:cluster`, `:namespace`, `:action`. */
 export const coveringFreeze = `
-  ledger.freeze f where f.lifted_at is null and coalesce(f.cluster, :cluster) = :cluster
+  (select freeze_id, reason, set_at, cluster, namespace, action from ledger.freeze where lifted_at is null union all ${windowsInForce}) f
+  where coalesce(f.cluster, :cluster) = :cluster
     and coalesce(f.namespace, :namespace) = :namespace and coalesce(f.action, :action) = :action`
 
 /** Long enough for any honest check; a stalled one must not hold up the kill switch. */

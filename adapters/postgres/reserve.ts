@@ -184,7 +184,7 @@ type Refused = Extract<Reserved, { reserved: false }>
 /** What holds whatever room there is, the most telling first. */
 function guardedBy({ objection, flap, afterActionMs, workload: { kind, namespace, name } }: Reservation, row: RoomRow): Refused | null {
   const held = (guard: GuardName, message: string): Refused => ({ reserved: false, because: 'guarded', guard, message })
-  if (row.breaker) return held('breaker_open', `the breaker of policy \`${row.breaker.policy}\`, which permits this, is open: ${row.breaker.reason}; look into them, then run \`aegis breaker close ${row.breaker.policy}\``)
+  if (row.breaker) return held('breaker_open', `the breaker of policy \`${row.breaker.policy}\`, which permits this, is open: ${row.breaker.reason}; look into them, then run \`aegis breaker close ${row.breaker.policy} --reason …\``)
   if (objection) return held(objection.guard, objection.message)
   if (row.effects >= flap.limit) return { reserved: false, because: 'quarantined', effects: row.effects }
   if (row.since_ms === null || row.since_ms >= afterActionMs) return null
