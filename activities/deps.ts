@@ -50,6 +50,8 @@ export type DecisionDeps = Recorded & {
     guards: GuardRules
     timing: Timing
     approvalTimeoutMs: number
+    /** So long a new allow policy only suggests. 0: not at all. */
+    policyTrialMs: number
     tzdata: string
   }
 }

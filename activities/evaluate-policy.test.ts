@@ -35,11 +35,12 @@ const at = (time: string) => new Date(`2026-06-03T${time}:00+02:00`)
 const person = (id: string): Principal => ({ id, kind: 'person', owner: id, roles: ['approver'] })
 const none = { windowMs: 0, effects: 0, bad: 0 }
 
-type Moment = { policies: string; now: Date; replicas?: number; approvals?: { principal: Principal; at: string }[]; exhausted?: boolean; production?: boolean }
+type Moment = { policies: string; now: Date; replicas?: number; approvals?: { principal: Principal; at: string }[]; exhausted?: boolean; production?: boolean; since?: string; trialMs?: number }
 
 /** One evaluation with the rows as they are at that moment. */
-async function evaluate({ policies, now, replicas = 5, approvals = [], exhausted = false, production = false }: Moment) {
+async function evaluate({ policies, now, replicas = 5, approvals = [], exhausted = false, production = false, since, trialMs = 86_400_000 }: Moment) {
   const saved: DecisionRow[] = []
+  const snapshot = compileFiles([{ name: 'p.yaml', text: policies }]).snapshot!
   const terms = { ...deploymentSample.terms, errorBudgetExhausted: exhausted }
   const plan = scaleDeployment.plan(deploymentSample, { replicas }, null)
   const request = { id: 'r', door: 'api', principal: person('alice'), action: 'scale_deployment', target: deploymentSample.target, parameters: {}, reason: '', severity: 'high', fault: null, incident: null, attempt: 1, acceptedAt: '', deadlineAt: '' }
@@ -50,9 +51,9 @@ async function evaluate({ policies, now, replicas = 5, approvals = [], exhausted
       historyCounts: async () => ({ workload: [none], namespace: [none], action: [none], sinceLastActionMs: null }),
       saveDecision: async (_db: unknown, row: DecisionRow) => void saved.push(row),
     },
-    policies: { current: () => ({ snapshot: compileFiles([{ name: 'p.yaml', text: policies }]).snapshot!, published: null, ageMs: 0, stale: false }) },
+    policies: { current: () => ({ snapshot, published: since === undefined ? null : { documents: snapshot.policies.map(({ document }) => document), members: snapshot.policies.map(() => ({ since })) }, ageMs: 0, stale: false }) },
     freshId: () => 'decision',
-    settings: { modeOf: () => 'auto', isProduction: () => production, approvalTimeoutMs: 60 * 60_000, tzdata: 't' },
+    settings: { modeOf: () => 'auto', policyTrialMs: trialMs, isProduction: () => production, approvalTimeoutMs: 60 * 60_000, tzdata: 't' },
   }
   const result = await evaluatePolicy(deps as unknown as DecisionDeps)({ id: 'r', cluster: 'main', digest: 'd' })
   return { result, saved: saved[0]! }
@@ -91,6 +92,17 @@ describe('the floor under every policy', () => {
     expect(result).toMatchObject({ proceed: 'stop', ending: { outcome: 'denied', reason: 'error_budget_exhausted' } })
     expect(saved).toMatchObject({ proceed: 'deny', input: { target: { errorBudget: 'exhausted' } } })
     expect((await evaluate({ policies: allow, now: at('12:00'), replicas: 5, exhausted: true })).result).toMatchObject({ proceed: 'act' })
+  })
+})
+
+describe('a new allow policy', () => {
+  const at12 = { policies: allow, now: at('12:00') }
+  test('suggests for as long as its trial lasts, and says what it would have done', async () => {
+    const { result, saved } = await evaluate({ ...at12, since: '2026-06-02T12:00:01+02:00' })
+    expect(result).toMatchObject({ proceed: 'stop', ending: { outcome: 'suggested', reason: 'policy_trial' } })
+    expect(saved).toMatchObject({ proceed: 'suggest', autonomy: { code: 'policy_trial', trial: { policies: ['allow'], otherwise: 'act' } } })
+    expect((await evaluate({ ...at12, since: '2026-06-02T12:00:00+02:00' })).result).toMatchObject({ proceed: 'act' })
+    expect((await evaluate({ ...at12, since: at('11:59').toISOString(), trialMs: 0 })).result).toMatchObject({ proceed: 'act' })
   })
 })
 

@@ -1,3 +1,4 @@
+import type { CurrentPolicies } from '../adapters/policies/published.ts'
 import type { Autonomy } from '../adapters/postgres/decisions.ts'
 import type { FactsForDecision } from '../adapters/postgres/facts.ts'
 import type { StoredPlan } from '../adapters/postgres/plans.ts'
@@ -8,6 +9,7 @@ import type { Decision } from '../domain/policy/decision.ts'
 import { capByFloor, floorTtlMs } from '../domain/policy/floor.ts'
 import { policyInput, type Approval, type Facts, type PolicyInput } from '../domain/policy/input.ts'
 import { capByMode, rungsOf, type Capped } from '../domain/policy/mode.ts'
+import { capByTrial, onTrial, type Tried } from '../domain/policy/trial.ts'
 import type { RemediationRequest } from '../domain/remediation.ts'
 import type { DecisionDeps } from './deps.ts'
 import { loadPlanned } from './committed.ts'
@@ -42,17 +44,22 @@ type Subject = { request: RemediationRequest; stored: Pick<StoredPlan, 'plan' | 
 
 function judge({ policies, settings }: DecisionDeps, input: PolicyInput, { request, stored, rungs: standing }: Subject): Judged {
   const { target, principal: requester } = request
-  const decision = decideBy(policies.current(), input)
+  const current = policies.current()
+  const decision = decideBy(current, input)
   const given = settings.modeOf(target.namespace)
   const rungs = rungsOf(decision, standing)
   const { approvals, now } = input
-  const { floor, ...capped } = capByFloor(capByMode(decision, given, rungs), {
+  const { floor, ...asked } = capByFloor(capByMode(decision, given, rungs), {
     plan: stored.plan, approvals, requester, now, excepted: decision.excepted,
     production: settings.isProduction(target), errorBudgetExhausted: stored.terms?.errorBudgetExhausted ?? false,
   })
+  const { trial, ...capped } = capByTrial(asked, onTrial(decision.binding, triedOf(current), settings.policyTrialMs, now), settings.policyTrialMs)
   const { mode, code, message } = capped
-  return { decision, capped, autonomy: { given, rungs, standing: standingOf(decision.binding, given, rungs), mode, code, message, floor } }
+  return { decision, capped, autonomy: { given, rungs, standing: standingOf(decision.binding, given, rungs), mode, code, message, floor, trial } }
 }
+
+const triedOf = ({ published }: CurrentPolicies): Tried[] =>
+  (published?.documents ?? []).map(({ id, effect }, at) => ({ id, effect, sinceMs: Date.parse(published!.members[at]!.since) }))
 
 async function inputOf(
   { db, store, settings }: DecisionDeps,

@@ -111,6 +111,7 @@ const autonomy = {
   AEGIS_BREAKER: breaker,
   AEGIS_AFTER_ROLLOUT_MS: millisecondsOrOff(10 * 60_000),
   AEGIS_AFTER_ACTION_MS: millisecondsOrOff(10 * 60_000),
+  AEGIS_POLICY_TRIAL_MS: millisecondsOrOff(24 * 3_600_000),
   AEGIS_PRODUCTION_NAMESPACES: list, // empty means that none is
 }
 

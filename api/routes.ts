@@ -16,6 +16,7 @@ import { policyAuditRoutes } from './policy-audit.ts'
 import { policyEditRoutes } from './policy-edit.ts'
 import { policyExceptionRoutes } from './policy-exceptions.ts'
 import { policyLintRoutes } from './policy-lint.ts'
+import { policyTrialRoutes } from './policy-trial.ts'
 import { policyTestRoutes } from './policy-test.ts'
 import { simulateRoutes } from './simulate.ts'
 import { openApiDocument } from './openapi.ts'
@@ -37,6 +38,7 @@ export const routes: readonly Route[] = [
   ...policyTestRoutes,
   ...policyEditRoutes,
   ...policyExceptionRoutes,
+  ...policyTrialRoutes,
   ...policyAuditRoutes,
   ...authzenRoutes,
   ...policyLintRoutes,

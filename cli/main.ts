@@ -11,6 +11,7 @@ import { doctor, status } from './looking.ts'
 import { outputTo, printable, type Streams } from './output.ts'
 import { policyLint } from './policy-lint.ts'
 import { policyExplain, policySimulate, policyTest } from './policy.ts'
+import { policyTrial } from './policy-trial.ts'
 import { policyApply, policyList, policyRollback } from './policy-record.ts'
 import { list, remediate, show } from './remediations.ts'
 import { freeze, release, unfreeze } from './stopping.ts'
@@ -38,6 +39,7 @@ export const commands: Record<string, Command> = {
   'policy simulate': policySimulate,
   'policy test': policyTest,
   'policy list': policyList,
+  'policy trial': policyTrial,
   'policy apply': policyApply,
   'policy rollback': policyRollback,
   'policy lint': policyLint,

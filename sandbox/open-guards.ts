@@ -11,4 +11,5 @@ export const openGuards = {
   AEGIS_BREAKER: '100000/1s,100%/10',
   AEGIS_AFTER_ROLLOUT_MS: '0',
   AEGIS_AFTER_ACTION_MS: '0',
+  AEGIS_POLICY_TRIAL_MS: '0',
 }

@@ -143,6 +143,7 @@ function decisionDeps(config: DecisionConfig, given: Pick<DecisionDeps, 'db' | '
         undoTimeoutMs: 15 * 60_000,
         fenceTimeoutMs: 5 * 60_000,
       },
+      policyTrialMs: config.AEGIS_POLICY_TRIAL_MS,
       approvalTimeoutMs: config.AEGIS_APPROVAL_TIMEOUT_MS,
       tzdata: process.versions.tz ?? 'unknown',
     },

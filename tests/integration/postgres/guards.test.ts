@@ -7,6 +7,8 @@ import { recordIntent, settleIntent } from '../../../adapters/postgres/intents.t
 import { readStream } from '../../../adapters/postgres/ledger.ts'
 import { setPhase } from '../../../adapters/postgres/requests.ts'
 import { reserve, type Reservation, type Reserved } from '../../../adapters/postgres/reserve.ts'
+import { saveDecision, type Autonomy } from '../../../adapters/postgres/decisions.ts'
+import { wouldHaveDone } from '../../../adapters/postgres/trials.ts'
 import { saveVerification } from '../../../adapters/postgres/verifications.ts'
 import type { Budget } from '../../../domain/guards/disruption.ts'
 import type { Outcome } from '../../../domain/remediation.ts'
@@ -189,6 +191,23 @@ describe('soon after the last effect on a workload', () => {
     await acted('p', 'healed', name)
     expect(await reserve(db.decision, reservationOf(id, { workload: workload(name), afterActionMs: 600_000 }))).toMatchObject({ guard: 'after_action' })
   })
+})
+
+test('what a policy on trial would have done is on record, with whether a person then did it', async () => {
+  const policy = `p-${randomUUID()}`
+  const suggest = async () => {
+    const target = { cluster: 'main', namespace: 'shop', kind: 'Deployment', name: randomUUID() } as const
+    const id = await started(db, { target, door: 'alert', principal: { id: 'am', kind: 'service', owner: 'am', roles: ['service'] } })
+    const autonomy: Autonomy = { given: 'auto', rungs: [], standing: [], mode: 'suggest', code: 'policy_trial', message: 'm', floor: null, trial: { policies: [policy, 'other'], otherwise: 'act' } }
+    const decision = { effect: 'allow', code: 'allowed', snapshot: 's', now: 0, tzdata: 't' }
+    await saveDecision(db.decision, { decisionId: randomUUID(), id, planDigest: digest, input: {}, decision, autonomy, proceed: 'suggest', answerBy: null })
+    return { id, target }
+  }
+  const [first, second] = [await suggest(), await suggest()]
+  await started(db, { target: first.target })
+  const found = await wouldHaveDone(db.reader, policy)
+  expect(found.map(({ remediationId, otherwise, askedByPerson }) => [remediationId, otherwise, askedByPerson])).toEqual([[second.id, 'act', false], [first.id, 'act', true]])
+  expect(await wouldHaveDone(db.reader, 'nobody')).toEqual([])
 })
 
 test('rate_limit_tracking shows what is taken of each limit', async () => {

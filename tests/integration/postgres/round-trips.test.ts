@@ -75,7 +75,7 @@ const decisionDeps = () => ({
     modeOf: () => 'auto', tzdata: '2025b', timing, approvalTimeoutMs: 1_000,
     limits: [{ key: 'scale', action: 'scale_deployment', scope: 'workload', limit: 9, windowMs: 60_000 }],
     concurrency: [{ key: 'at-once', scope: 'cluster', limit: 9 }],
-    namespaces: ['shop'], isProduction: () => false, guards,
+    namespaces: ['shop'], policyTrialMs: 86_400_000, isProduction: () => false, guards,
   },
 }) as unknown as DecisionDeps
 

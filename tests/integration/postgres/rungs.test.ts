@@ -132,7 +132,7 @@ describe('the next decision', () => {
     const target = { cluster, namespace, kind: 'Deployment', name: randomUUID() } as const
     const { id } = await decided(db, { target })
     const deps = {
-      db: db.decision, store, freshId, settings: { modeOf: () => 'auto', isProduction: () => false, approvalTimeoutMs: 60_000, tzdata: 't' },
+      db: db.decision, store, freshId, settings: { modeOf: () => 'auto', policyTrialMs: 0, isProduction: () => false, approvalTimeoutMs: 60_000, tzdata: 't' },
       policies: { current: () => ({ snapshot: compileFiles([{ name: 'a.yaml', text: policy }]).snapshot!, ageMs: 0, stale, ...(stale ? { error: 'away' } : {}) }) },
     } as unknown as DecisionDeps
     const result = await evaluatePolicy(deps)({ id, cluster, digest })
