@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import type { BreakerRules } from '../domain/guards/breaker.ts'
 import type { FlapRule, LimitRule, LimitScope } from '../domain/limits.ts'
+import { usualDwellMs } from '../domain/rules/dwell.ts'
+import { usualLooks } from '../domain/watch/observe.ts'
 import type { RateLimit } from '../domain/sliding-log.ts'
 import { actionNames, modes, type Mode } from '../domain/remediation.ts'
 
@@ -177,6 +179,9 @@ const watcher = z.object({
   AEGIS_DEADLINE_MS: timing.AEGIS_DEADLINE_MS,
   AEGIS_MAJORITY_STOP_PERCENT: autonomy.AEGIS_MAJORITY_STOP_PERCENT,
   AEGIS_WATCH_REQUESTS_PER_MINUTE: count(30),
+  AEGIS_WATCH_DWELL_MS: milliseconds(usualDwellMs),
+  AEGIS_WATCH_LOOKS: count(usualLooks.looks),
+  AEGIS_WATCH_FRESH_MS: milliseconds(usualLooks.freshMs),
 })
 
 function read<Schema extends z.ZodType>(schema: Schema, env: NodeJS.ProcessEnv): z.output<Schema> {
