@@ -1,79 +1,112 @@
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { compileFiles } from '../adapters/policies/files.ts'
 import type { DecisionRow } from '../adapters/postgres/decisions.ts'
-import type { Plan } from '../domain/plan.ts'
-import type { PolicyInput } from '../domain/policy/input.ts'
+import { deploymentSample } from '../domain/actions/fixtures/deployment.ts'
+import { scaleDeployment } from '../domain/actions/scale_deployment.ts'
+import type { Principal } from '../domain/remediation.ts'
 import type { DecisionDeps } from './deps.ts'
 import { evaluatePolicy } from './evaluate-policy.ts'
 
-const nowMs = Date.UTC(2026, 5, 3, 12)
-const at = (ms: number) => new Date(nowMs + ms).toISOString()
-const health = (ready: number) => ({ desired: 4, updated: 4, ready, available: ready, failing: 0, restarts: 0, faults: [] })
-const target = { cluster: 'main', namespace: 'shop', kind: 'Pod', name: 'web-1' } as const
-const plan = {
-  action: 'restart_pod', target: { ...target, uid: 'u1', generation: null }, podReady: true, undo: null,
-  workload: { cluster: 'main', namespace: 'shop', kind: 'Deployment', name: 'web', uid: 'w1' },
-} as Plan
-
-const policy = (effect: string) => `
+const allow = `
 apiVersion: aegis.dev/policy/v1
-id: few
-effect: ${effect}
-actions: ['pod:restart']
-resources: ['k8s:**']
-when: { attr: request.percentOfReady, op: lte, value: 25 }
-owner: tests`
+id: allow
+name: Anything
+effect: allow
+actions: ['*']
+resources: ['k8s:*/**']
+owner: tests
+`
+const ask = allow.replace('id: allow', 'id: ask').replace('effect: allow', 'effect: require_approval')
+const evenings = `
+apiVersion: aegis.dev/policy/v1
+id: evenings
+name: Nobody touches anything in the evening
+effect: deny
+actions: ['*']
+resources: ['k8s:*/**']
+owner: tests
+when:
+  time:
+    zone: Europe/Berlin
+    windows: [{ days: [mon, tue, wed, thu, fri, sat, sun], from: '18:00', to: '23:00' }]
+`
 
-type Told = { observedAt?: string; seen?: object | undefined; effect?: string; deadlineAt?: string; askedUntil?: Date | null }
+const at = (time: string) => new Date(`2026-06-03T${time}:00+02:00`)
+const person = (id: string): Principal => ({ id, kind: 'person', owner: id, roles: ['approver'] })
+const none = { windowMs: 0, effects: 0, bad: 0 }
 
-/** The plan saw four ready pods; `seen` is what is there now. */
-async function asked({ observedAt = at(-60_000), seen, effect = 'allow', deadlineAt = at(1_800_000), askedUntil = null }: Told) {
-  const rows: DecisionRow[] = []
-  const stored = { plan, digest: 'sha256:p', baseline: health(4), labels: { workload: { tier: 'planned' }, namespace: {} }, observedAt }
-  const request = { id: 'r1', door: 'watcher', principal: { id: 'w', kind: 'service', owner: 'platform', roles: ['service'] }, action: 'restart_pod', target, severity: 'high', fault: null, attempt: 1, deadlineAt }
+type Moment = { policies: string; now: Date; replicas?: number; approvals?: { principal: Principal; at: string }[]; exhausted?: boolean; production?: boolean; since?: string; trialMs?: number }
+
+/** One evaluation with the rows as they are at that moment. */
+async function evaluate({ policies, now, replicas = 5, approvals = [], exhausted = false, production = false, since, trialMs = 86_400_000 }: Moment) {
+  const saved: DecisionRow[] = []
+  const snapshot = compileFiles([{ name: 'p.yaml', text: policies }]).snapshot!
+  const terms = { ...deploymentSample.terms, errorBudgetExhausted: exhausted }
+  const plan = scaleDeployment.plan(deploymentSample, { replicas }, null)
+  const request = { id: 'r', door: 'api', principal: person('alice'), action: 'scale_deployment', target: deploymentSample.target, parameters: {}, reason: '', severity: 'high', fault: null, incident: null, attempt: 1, acceptedAt: '', deadlineAt: '2026-06-04T00:00:00Z' }
   const deps = {
     db: {},
     store: {
-      factsForDecision: async () => ({ request, plan: stored, now: new Date(nowMs), approvals: [], askedUntil, rungs: [] }),
-      historyCounts: async () => ({ sinceLastActionMs: null, workload: [], namespace: [], action: [] }),
-      saveDecision: async (_db: unknown, row: DecisionRow) => void rows.push(row),
+      factsForDecision: async () => ({ request, plan: { plan, digest: 'd', baseline: deploymentSample.health, labels: deploymentSample.labels, terms, observedAt: now.toISOString() }, now, approvals, askedUntil: null, rungs: [] }),
+      historyCounts: async () => ({ workload: [none], namespace: [none], action: [none], sinceLastActionMs: null }),
+      saveDecision: async (_db: unknown, row: DecisionRow) => void saved.push(row),
     },
-    clusters: () => ({ observe: async () => seen }),
-    policies: { current: () => ({ snapshot: compileFiles([{ name: 'few.yaml', text: policy(effect) }]).snapshot!, stale: false }) },
-    freshId: () => 'd1',
-    settings: { modeOf: () => 'auto', approvalTimeoutMs: 900_000, tzdata: '2025b' },
+    policies: { current: () => ({ snapshot, published: since === undefined ? null : { documents: snapshot.policies.map(({ document }) => document), members: snapshot.policies.map(() => ({ since })) }, ageMs: 0, stale: false }) },
+    freshId: () => 'decision',
+    settings: { modeOf: () => 'auto', policyTrialMs: trialMs, isProduction: () => production, approvalTimeoutMs: 60 * 60_000, tzdata: 't' },
   }
-  const result = await evaluatePolicy(deps as unknown as DecisionDeps)({ id: 'r1', cluster: 'main', digest: 'sha256:p' })
-  const [row] = rows
-  return { result, input: row!.input as PolicyInput, answerBy: row!.answerBy?.toISOString() }
+  const result = await evaluatePolicy(deps as unknown as DecisionDeps)({ id: 'r', cluster: 'main', digest: 'd' })
+  return { result, saved: saved[0]! }
 }
 
-const podNow = (ready: number, over: object = {}) => ({ kind: 'Pod', uid: 'u1', ready: true, health: health(ready), labels: { workload: { tier: 'now' }, namespace: {} }, ...over })
-
-test('a plan that was just made is judged by its own look', async () => {
-  const { result, input } = await asked({ observedAt: at(-5_000), seen: podNow(1) })
-  expect(result).toMatchObject({ proceed: 'act' })
-  expect(input).toMatchObject({ request: { percentOfReady: 25 }, target: { ready: 4 }, context: { labels: { tier: 'planned' } } })
+describe('a freeze window that recurs is a policy that denies', () => {
+  const bob = { principal: person('bob'), at: at('17:59').toISOString() }
+  test('it is asked again when the action is about to be carried out, not only when it was asked for', async () => {
+    const both = `${ask}---${evenings}`
+    expect((await evaluate({ policies: both, now: at('17:50') })).result).toMatchObject({ proceed: 'ask' })
+    expect((await evaluate({ policies: both, now: at('17:59'), approvals: [bob] })).result).toMatchObject({ proceed: 'act' })
+    const late = await evaluate({ policies: both, now: at('18:00'), approvals: [bob] })
+    expect(late.result).toMatchObject({ proceed: 'stop', ending: { outcome: 'denied' } })
+  })
+  test('and a decision of just before it holds only until it begins', async () => {
+    const { saved } = await evaluate({ policies: `${allow}---${evenings}`, now: at('17:59') })
+    expect((saved.decision as unknown as { validUntil: number }).validUntil).toBe(at('18:00').getTime())
+  })
 })
 
-test('one that waited is judged by what is there now: a bound counts the pods that are still ready', async () => {
-  const { result, input } = await asked({ seen: podNow(1) })
-  expect(input).toMatchObject({ request: { percentOfReady: 100 }, target: { ready: 1 }, context: { labels: { tier: 'now' } } })
-  expect(result).toMatchObject({ proceed: 'stop', ending: { outcome: 'denied' } })
-  expect((await asked({ seen: podNow(1, { ready: false }) })).result).toMatchObject({ proceed: 'act' })
+describe('the floor under every policy', () => {
+  const yes = (id: string, time = '12:00') => ({ principal: person(id), at: at(time).toISOString() })
+  test('a scale to 0 that policy allows waits for two people, and the decision keeps why', async () => {
+    const asked = await evaluate({ policies: allow, now: at('12:01'), replicas: 0, approvals: [yes('bob')] })
+    expect(asked.result).toMatchObject({ proceed: 'ask', answerTimeoutMs: 15 * 60_000, summary: expect.stringContaining('a scale to 0 needs the approval of 2 people') })
+    expect(asked.saved.autonomy).toMatchObject({ code: 'floor', floor: { reasons: ['a scale to 0'], needed: 2, given: 1 } })
+    expect(asked.saved.proceed).toBe('ask')
+  })
+  test('and acts once they agreed, as long as their word is fresh', async () => {
+    const approvals = [yes('bob'), yes('carol')]
+    expect((await evaluate({ policies: allow, now: at('12:14'), replicas: 0, approvals })).result).toMatchObject({ proceed: 'act' })
+    expect((await evaluate({ policies: allow, now: at('12:15'), replicas: 0, approvals })).result).toMatchObject({ proceed: 'ask' })
+  })
+  test('a spent error budget denies what takes capacity away, and policies see it', async () => {
+    const { result, saved } = await evaluate({ policies: allow, now: at('12:00'), replicas: 2, exhausted: true })
+    expect(result).toMatchObject({ proceed: 'stop', ending: { outcome: 'denied', reason: 'error_budget_exhausted' } })
+    expect(saved).toMatchObject({ proceed: 'deny', input: { target: { errorBudget: 'exhausted' } } })
+    expect((await evaluate({ policies: allow, now: at('12:00'), replicas: 5, exhausted: true })).result).toMatchObject({ proceed: 'act' })
+  })
 })
 
-test.each([['gone', undefined], ['another under the same name', podNow(4, { uid: 'u2' })]])('of a target that is %s nothing is known, so no bound is kept', async (_what, seen) => {
-  const { result, input } = await asked({ seen })
-  expect(input.request).toEqual({ undo: 'none' })
-  expect(input.target).toEqual({})
-  expect(result).toMatchObject({ proceed: 'stop', ending: { outcome: 'denied' } })
+describe('a new allow policy', () => {
+  const at12 = { policies: allow, now: at('12:00') }
+  test('suggests for as long as its trial lasts, and says what it would have done', async () => {
+    const { result, saved } = await evaluate({ ...at12, since: '2026-06-02T12:00:01+02:00' })
+    expect(result).toMatchObject({ proceed: 'stop', ending: { outcome: 'suggested', reason: 'policy_trial' } })
+    expect(saved).toMatchObject({ proceed: 'suggest', autonomy: { code: 'policy_trial', trial: { policies: ['allow'], otherwise: 'act' } } })
+    expect((await evaluate({ ...at12, since: '2026-06-02T12:00:00+02:00' })).result).toMatchObject({ proceed: 'act' })
+    expect((await evaluate({ ...at12, since: at('11:59').toISOString(), trialMs: 0 })).result).toMatchObject({ proceed: 'act' })
+  })
 })
 
-test.each<[string, Told, string]>([
-  ['the time for answers', {}, at(900_000)],
-  ['the deadline, where that comes first', { deadlineAt: at(60_000) }, at(60_000)],
-  ['the end of the wait that is on', { askedUntil: new Date(nowMs + 30_000) }, at(30_000)],
-])('people are told to answer by %s', async (_what, told, expected) => {
-  expect((await asked({ seen: podNow(4), effect: 'require_approval', ...told })).answerBy).toBe(expected)
+test('no policies at all deny', async () => {
+  const { result } = await evaluate({ policies: '', now: at('12:00') })
+  expect(result).toMatchObject({ proceed: 'stop', ending: { outcome: 'denied', reason: 'no_policy_matched' } })
 })

@@ -1,3 +1,4 @@
+import type { CurrentPolicies } from '../adapters/policies/published.ts'
 import type { Autonomy } from '../adapters/postgres/decisions.ts'
 import type { FactsForDecision } from '../adapters/postgres/facts.ts'
 import type { StoredPlan } from '../adapters/postgres/plans.ts'
@@ -5,8 +6,10 @@ import type { Rung } from '../domain/autonomy/rung.ts'
 import { standingOf } from '../domain/autonomy/standing.ts'
 import { decideBy } from '../domain/policy/decide.ts'
 import type { Decision } from '../domain/policy/decision.ts'
+import { capByFloor, floorTtlMs } from '../domain/policy/floor.ts'
 import { policyInput, type Approval, type Facts, type PolicyInput, type RemediationFacts } from '../domain/policy/input.ts'
 import { capByMode, rungsOf, type Capped } from '../domain/policy/mode.ts'
+import { capByTrial, onTrial, type Tried } from '../domain/policy/trial.ts'
 import type { RemediationRequest } from '../domain/remediation.ts'
 import type { DecisionDeps } from './deps.ts'
 import { loadPlanned } from './committed.ts'
@@ -25,10 +28,10 @@ export const evaluatePolicy =
     const { request, plan: stored, now: at, approvals, askedUntil, rungs } = await loadPlanned(deps, id, digest)
     const now = at.getTime()
     const input = await inputOf(deps, request, stored, approvals.map(toApproval), now)
-    const { decision, capped, autonomy } = judge(deps, input, request.target.namespace, rungs)
+    const { decision, capped, autonomy } = judge(deps, input, { request, stored, rungs })
 
     const decisionId = deps.freshId()
-    const answerTimeoutMs = decision.obligations.approvalTtlMs ?? settings.approvalTimeoutMs
+    const answerTimeoutMs = Math.min(decision.obligations.approvalTtlMs ?? settings.approvalTimeoutMs, autonomy.floor ? floorTtlMs : Infinity)
     const answerBy = capped.proceed === 'ask' ? answerEnd(now + answerTimeoutMs, request, askedUntil) : null
     const row = { decisionId, id, planDigest: digest, input, decision, autonomy, proceed: capped.proceed, answerBy }
     const evaluated = answerOf(capped, decision, decisionId, answerTimeoutMs)
@@ -41,14 +44,26 @@ const answerEnd = (untilMs: number, { deadlineAt }: RemediationRequest, askedUnt
 
 type Judged = { decision: Decision; capped: Capped; autonomy: Autonomy }
 
-function judge({ policies, settings }: DecisionDeps, input: PolicyInput, namespace: string, standing: readonly Rung[]): Judged {
-  const decision = decideBy(policies.current(), input)
-  const given = settings.modeOf(namespace)
+type Subject = { request: RemediationRequest; stored: Pick<StoredPlan, 'plan'>; rungs: readonly Rung[] }
+
+function judge({ policies, settings }: DecisionDeps, input: PolicyInput, { request, stored, rungs: standing }: Subject): Judged {
+  const { target, principal: requester } = request
+  const current = policies.current()
+  const decision = decideBy(current, input)
+  const given = settings.modeOf(target.namespace)
   const rungs = rungsOf(decision, standing)
-  const capped = capByMode(decision, given, rungs)
+  const { approvals, now } = input
+  const { floor, ...asked } = capByFloor(capByMode(decision, given, rungs), {
+    plan: stored.plan, approvals, requester, now, excepted: decision.excepted,
+    production: settings.isProduction(target), errorBudgetExhausted: input.target['errorBudget'] === 'exhausted',
+  })
+  const { trial, ...capped } = capByTrial(asked, onTrial(decision.binding, triedOf(current), settings.policyTrialMs, now), settings.policyTrialMs)
   const { mode, code, message } = capped
-  return { decision, capped, autonomy: { given, rungs, standing: standingOf(decision.binding, given, rungs), mode, code, message } }
+  return { decision, capped, autonomy: { given, rungs, standing: standingOf(decision.binding, given, rungs), mode, code, message, floor, trial } }
 }
+
+const triedOf = ({ published }: CurrentPolicies): Tried[] =>
+  (published?.documents ?? []).map(({ id, effect }, at) => ({ id, effect, sinceMs: Date.parse(published!.members[at]!.since) }))
 
 async function inputOf(deps: DecisionDeps, request: RemediationRequest, stored: StoredPlan, approvals: Approval[], now: number): Promise<PolicyInput> {
   const { db, store, settings } = deps
@@ -60,20 +75,22 @@ async function inputOf(deps: DecisionDeps, request: RemediationRequest, stored: 
 /** A plan is judged by its own look for this long: as it is made and checked, nothing is read twice. */
 const freshMs = 5_000
 
-type Seen = Pick<RemediationFacts, 'health' | 'podReady' | 'labels' | 'namespaceLabels'>
+type Seen = Pick<RemediationFacts, 'health' | 'podReady' | 'errorBudgetExhausted' | 'labels' | 'namespaceLabels'>
 
 /**
  * The target as it is now. A run that waited, for people or for its turn, is not judged by what it saw before: the
  * ready pods that a bound counts on may be gone. Of what is no longer the same object nothing is known.
  */
-async function seenNow({ clusters }: DecisionDeps, { plan, baseline, labels, observedAt }: StoredPlan, now: number): Promise<Seen> {
+async function seenNow({ clusters }: DecisionDeps, { plan, baseline, labels, terms, observedAt }: StoredPlan, now: number): Promise<Seen> {
   const podReady = plan.action === 'restart_pod' && plan.podReady
-  if (now - Date.parse(observedAt) <= freshMs) return { health: baseline, podReady, ...labelFacts(labels) }
+  if (now - Date.parse(observedAt) <= freshMs) return { health: baseline, podReady, ...termFacts(terms), ...labelFacts(labels) }
   const { cluster, namespace, kind, name, uid } = plan.target
   const observation = await clusters(cluster).observe({ cluster, namespace, kind, name })
   if (observation?.uid !== uid) return { health: null, podReady }
-  return { health: observation.health, podReady: observation.kind === 'Pod' && observation.ready, ...labelFacts(observation.labels) }
+  return { health: observation.health, podReady: observation.kind === 'Pod' && observation.ready, ...termFacts(observation.terms), ...labelFacts(observation.labels) }
 }
+
+const termFacts = (terms: StoredPlan['terms']): Pick<Seen, 'errorBudgetExhausted'> => ({ errorBudgetExhausted: terms?.errorBudgetExhausted ?? false })
 
 const labelFacts = ({ workload, namespace }: StoredPlan['labels']): Pick<Seen, 'labels' | 'namespaceLabels'> =>
   ({ labels: workload, ...(namespace ? { namespaceLabels: namespace } : {}) })

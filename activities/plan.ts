@@ -37,8 +37,8 @@ export const plan =
     const digest = planDigest(planned, sha256)
     if (expected && digest !== expected) return overtakenOrBlocked(expected, 'the target was changed since the plan was approved')
     const { settleMs, verifyTimeoutMs: timeoutMs } = settings.timing
-    const { health: baseline, labels } = observation
-    const row = { id, plan: planned, digest, baseline, labels, observedAt: new Date().toISOString(), watch: { settleMs, timeoutMs } }
+    const { health: baseline, labels, terms } = observation
+    const row = { id, plan: planned, digest, baseline, labels, terms, observedAt: new Date().toISOString(), watch: { settleMs, timeoutMs } }
     const result: Planned = { planned: true, digest, undo: planned.undo !== null, summary: describe(planned) }
     return endingWith((step) => store.savePlan(db, row, step), () => result)
   }

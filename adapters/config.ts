@@ -1,11 +1,16 @@
 import { z } from 'zod'
-import { actionNames, modes, type ActionName, type Mode } from '../domain/remediation.ts'
+import type { BreakerRules } from '../domain/guards/breaker.ts'
+import type { FlapRule, LimitRule, LimitScope } from '../domain/limits.ts'
+import { usualDwellMs } from '../domain/rules/dwell.ts'
+import { usualLooks } from '../domain/watch/observe.ts'
+import type { RateLimit } from '../domain/sliding-log.ts'
+import { actionNames, modes, type Mode } from '../domain/remediation.ts'
 
 /** One cluster as a process knows it. Without a kubeconfig path the pod's own service account is used. */
 export type ClusterConfig = { name: string; kubeconfig: string | undefined }
 
-/** An exact sliding-log limit: at most `limit` effects per `windowMs` in each namespace. */
-export type NamespaceLimit = { action: ActionName; limit: number; windowMs: number }
+/** An exact sliding-log limit: at most `limit` effects of the action (`*`: of any) per `windowMs` in each scope. */
+export type LimitSetting = Pick<LimitRule, 'action' | 'scope' | 'limit' | 'windowMs'>
 
 const clusterName = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const commaList = (text: string) => text.split(',').map((part) => part.trim()).filter((part) => part !== '')
@@ -13,6 +18,9 @@ const commaList = (text: string) => text.split(',').map((part) => part.trim()).f
 const list = z.string().default('').transform(commaList)
 const port = (fallback: number) => z.coerce.number().int().min(0).max(65535).default(fallback)
 const milliseconds = (fallback: number) => z.coerce.number().int().min(1).max(7 * 86_400_000).default(fallback)
+/** 0 switches it off. */
+const millisecondsOrOff = (fallback: number) => z.coerce.number().int().min(0).max(30 * 86_400_000).default(fallback)
+const percent = (least: number, fallback: number) => z.coerce.number().int().min(least).max(100).default(fallback)
 const count = (fallback: number) => z.coerce.number().int().min(1).max(10_000).default(fallback)
 
 /** `name=path,name2=path2`; a bare `name` means in-cluster credentials. */
@@ -35,16 +43,50 @@ const namespaceModes = z.string().default('').transform((text, context) => {
   return given
 })
 
-/** `restart_pod=5/300s,scale_deployment=10/60s` */
-const limits = z.string().default('restart_pod=5/300s,scale_deployment=10/60s,rollback_deployment=10/3600s').transform((text, context) =>
-  commaList(text).map((part): NamespaceLimit => {
-    const [, action = '', limit = '', seconds = ''] = /^(\w+)=(\d+)\/(\d+)s$/.exec(part) ?? []
-    if (!(actionNames as readonly string[]).includes(action)) {
-      context.addIssue(`\`${part}\` is not a limit: write action=count/seconds, such as restart_pod=5/300s`)
+const scopes: readonly LimitScope[] = ['namespace', 'workload', 'cluster']
+const usualLimits = 'restart_pod=5/300s,scale_deployment=10/60s,rollback_deployment@workload=2/3600s,*@cluster=20/3600s'
+
+/** `restart_pod=5/300s,rollback_deployment@workload=2/3600s,*@cluster=20/3600s`; without a scope it counts per namespace. */
+const limits = z.string().default(usualLimits).transform((text, context) =>
+  commaList(text).map((part): LimitSetting => {
+    const [, action = '', scope = 'namespace', limit = '', seconds = ''] = /^(\w+|\*)(?:@(\w+))?=(\d{1,9})\/(\d{1,7})s$/.exec(part) ?? []
+    const known = action === '*' || (actionNames as readonly string[]).includes(action)
+    if (!known || !(scopes as readonly string[]).includes(scope) || Number(seconds) === 0) {
+      context.addIssue(`\`${part}\` is not a limit: write action=count/seconds or action@scope=count/seconds with a scope of ${scopes.join(', ')}, such as restart_pod=5/300s or *@cluster=20/3600s`)
     }
-    return { action: action as ActionName, limit: Number(limit), windowMs: Number(seconds) * 1000 }
+    return { action: action as LimitSetting['action'], scope: scope as LimitScope, limit: Number(limit), windowMs: Number(seconds) * 1000 }
   }),
 )
+
+/** `3/3600s` */
+const flap = z.string().default('3/3600s').transform((text, context): FlapRule => {
+  const [, limit = '', seconds = ''] = /^([1-9]\d{0,5})\/([1-9]\d{0,6})s$/.exec(text) ?? []
+  if (limit === '') context.addIssue(`\`${text}\` is not count/seconds, such as 3/3600s`)
+  return { limit: Number(limit), windowMs: Number(seconds) * 1000 }
+})
+
+/** `3/3600s,30%/10`: failures within a window, or more than a share of the last so many. */
+const breaker = z.string().default('3/3600s,30%/10').transform((text, context): BreakerRules => {
+  const [, failures = '', seconds = '', percent = '', last = ''] = /^([1-9]\d{0,5})\/([1-9]\d{0,6})s,(\d{1,3})%\/([1-9]\d{0,3})$/.exec(text) ?? []
+  if (failures === '') context.addIssue(`\`${text}\` is not count/seconds,percent%/count, such as 3/3600s,30%/10`)
+  return { failures: Number(failures), windowMs: Number(seconds) * 1000, percent: Number(percent), last: Number(last) }
+})
+
+const httpLimitNames = ['principal', 'route', 'address'] as const
+
+/** `principal=12000/10s,route=6000/10s,address=300/10s`; what is left out keeps its default. */
+const httpLimits = z.string().default('').transform((text, context) => {
+  const given: Record<(typeof httpLimitNames)[number], RateLimit> = {
+    principal: { limit: 12_000, windowMs: 10_000 }, route: { limit: 6_000, windowMs: 10_000 }, address: { limit: 300, windowMs: 10_000 },
+  }
+  for (const part of commaList(text)) {
+    const [, name = '', limit = '', seconds = ''] = /^(\w+)=([1-9]\d{0,6})\/([1-9]\d{0,4})s$/.exec(part) ?? []
+    const known = httpLimitNames.find((each) => each === name)
+    if (known) given[known] = { limit: Number(limit), windowMs: Number(seconds) * 1000 }
+    else context.addIssue(`\`${part}\` is not a limit: write name=count/seconds with a name of ${httpLimitNames.join(', ')}, such as address=300/10s`)
+  }
+  return given
+})
 
 const common = {
   DATABASE_URL: z.string().min(1),
@@ -63,6 +105,16 @@ const autonomy = {
   AEGIS_LIMITS: limits,
   AEGIS_CONCURRENCY_PER_CLUSTER: count(10),
   AEGIS_CONCURRENCY_PER_NAMESPACE: count(3),
+  AEGIS_DISRUPTION_WORKLOAD_PERCENT: percent(1, 20),
+  AEGIS_DISRUPTION_NAMESPACE_PERCENT: percent(1, 10),
+  AEGIS_DISRUPTION_WINDOW_MS: milliseconds(10 * 60_000),
+  AEGIS_MAJORITY_STOP_PERCENT: percent(0, 40),
+  AEGIS_FLAP: flap,
+  AEGIS_BREAKER: breaker,
+  AEGIS_AFTER_ROLLOUT_MS: millisecondsOrOff(10 * 60_000),
+  AEGIS_AFTER_ACTION_MS: millisecondsOrOff(10 * 60_000),
+  AEGIS_POLICY_TRIAL_MS: millisecondsOrOff(24 * 3_600_000),
+  AEGIS_PRODUCTION_NAMESPACES: list, // empty means that none is
 }
 
 const timing = {
@@ -91,6 +143,7 @@ const api = z.object({
   AEGIS_FIRST_KEY_FILE: z.string().optional(),
   AEGIS_AUDIENCE: z.string().regex(/^([A-Za-z0-9][A-Za-z0-9._:/-]{0,127})?$/, 'must be a name such as aegis-production, or an address').default(''), // empty means no signatures
   AEGIS_CALLER_KEYS_FILE: z.string().default(''), // empty means no shared secrets
+  AEGIS_HTTP_LIMITS: httpLimits,
   HOST: z.string().default('127.0.0.1'),
   PORT: port(3000),
 })
@@ -126,8 +179,11 @@ const watcher = z.object({
   KUBECONFIG: z.string().optional(),
   AEGIS_WATCH_NAMESPACES: list, // empty means all but the protected ones
   AEGIS_DEADLINE_MS: timing.AEGIS_DEADLINE_MS,
-  AEGIS_MAJORITY_STOP_PERCENT: z.coerce.number().int().min(0).max(100).default(40),
+  AEGIS_MAJORITY_STOP_PERCENT: autonomy.AEGIS_MAJORITY_STOP_PERCENT,
   AEGIS_WATCH_REQUESTS_PER_MINUTE: count(30),
+  AEGIS_WATCH_DWELL_MS: milliseconds(usualDwellMs),
+  AEGIS_WATCH_LOOKS: count(usualLooks.looks),
+  AEGIS_WATCH_FRESH_MS: milliseconds(usualLooks.freshMs),
 })
 
 const guard = z.object({

@@ -1,5 +1,6 @@
 import express, { type Express } from 'express'
 import helmet from 'helmet'
+import { limitAddress } from './http-limits.ts'
 import { answerProblem, serve, track } from './pipeline.ts'
 import { HttpProblem } from './problems.ts'
 import type { ApiDeps, Route } from './route.ts'
@@ -14,6 +15,7 @@ export function createApp(deps: ApiDeps): Express {
   app.enable('case sensitive routing')
   app.enable('strict routing')
   app.use(track(deps))
+  app.use(limitAddress(deps.httpLimits))
   app.use(helmet({ contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false } }))
   for (const route of routes) app[route.method](route.path, serve(route, deps))
   for (const [path, own] of byPath(routes)) app.all(path, otherMethod(own))

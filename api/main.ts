@@ -25,6 +25,7 @@ import { deliverAnswer } from '../temporal/signals.ts'
 import { createApp } from './app.ts'
 import { keyLookup } from './authentication.ts'
 import { callerLookup } from './callers.ts'
+import { httpLimits } from './http-limits.ts'
 import { ensureFirstKey } from './first-key.ts'
 import { policyAudit } from './policy-question.ts'
 import type { ApiDeps, ApiSettings } from './route.ts'
@@ -85,6 +86,7 @@ async function assemble(config: ApiConfig) {
     rules: (signal) => applyRule(rules, signal),
     deliver: (delivery) => deliverAnswer(client, delivery),
     temporal: temporalHealth(client, config.AEGIS_CLUSTERS.map(({ name }) => name)),
+    httpLimits: httpLimits(config.AEGIS_HTTP_LIMITS),
     log,
     metrics,
   }

@@ -10,6 +10,7 @@ export const permissions = [
   'freeze:set',
   'freeze:lift',
   'claims:release',
+  'breakers:close',
   'autonomy:read',
   'autonomy:promote',
   'autonomy:demote',

@@ -11,6 +11,7 @@ import { authenticate } from './authentication.ts'
 import { parseJsonBody, readJsonBody } from './body.ts'
 import { received, showsSignature, signedCaller, type SignedCaller } from './callers.ts'
 import { fieldErrors } from './fields.ts'
+import { countStranger, limitPrincipal } from './http-limits.ts'
 import { allows, rolesWith, type Permission } from './permissions.ts'
 import { fieldProblem, HttpProblem, problemDocument, problemOf } from './problems.ts'
 import { ndjson, type ApiDeps, type Route } from './route.ts'
@@ -46,6 +47,7 @@ export const serve = (route: Route, deps: ApiDeps): RequestHandler => async (req
   const caller = route.permission === 'public' ? null : await signedCaller(route, deps, req)
   if (caller) locals(res).caller = caller
   const principal = route.permission === 'public' ? null : await admit(route.permission, deps, req, res)
+  if (principal) limitPrincipal(deps.httpLimits, principal.id, `${req.method} ${route.path}`)
   const params = parse(route.params, req.params)
   const query = route.permission === 'public' ? {} : parse(route.query, req.query)
   const idempotencyKey = route.idempotent ? readIdempotencyKey(req) : null
@@ -111,6 +113,7 @@ function readIdempotencyKey(req: Request): string | null {
 export const answerProblem = (deps: ApiDeps): ErrorRequestHandler => async (thrown: unknown, req, res, _next) => {
   const { requestId, route } = locals(res)
   const parts = problemOf(thrown)
+  if (!locals(res).principal) countStranger(deps.httpLimits, req)
   deps.metrics.refused.inc({ code: route ? parts.code : 'no_route' })
   if (parts.status >= 500) deps.log.error({ err: thrown, requestId, route: route?.path }, 'a call failed')
   await recordRefusal(deps, req, res, parts)

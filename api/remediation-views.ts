@@ -55,6 +55,9 @@ const preflight = z.strictObject({
   at: time,
 })
 
+/** What needs two people whatever policy says. */
+const floor = z.strictObject({ reasons: z.array(z.string()), needed: z.int(), given: z.int() })
+
 const decision = z.strictObject({
   decisionId: z.string(),
   planDigest: z.string(),
@@ -63,7 +66,7 @@ const decision = z.strictObject({
   reason: z.string(),
   proceed: z.enum(['act', 'ask', 'suggest', 'observe', 'deny']),
   /** How far it went and why not further, with the rungs of the policies that permit; null for decisions of before. */
-  autonomy: z.strictObject({ mode: shape.mode, code: z.string(), message: z.string(), rungs: z.array(rungView) }).nullable(),
+  autonomy: z.strictObject({ mode: shape.mode, code: z.string(), message: z.string(), rungs: z.array(rungView), floor: floor.nullable() }).nullable(),
   answerBy: nullableTime,
   decidedAt: time,
   /** Everything the engine had to say; null without the permission to read the audit. */
@@ -166,7 +169,7 @@ export function toDetail(view: RemediationView, settings: ApiSettings, mayReadAu
   }
 }
 
-const toAutonomy = ({ mode, code, message, rungs }: Autonomy) => ({ mode, code, message, rungs })
+const toAutonomy = ({ mode, code, message, rungs, floor = null }: Autonomy) => ({ mode, code, message, rungs, floor })
 
 function toDecision(stored: RemediationView['decision'], mayReadAudit: boolean): RemediationDetail['decision'] {
   if (!stored) return null

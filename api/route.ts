@@ -12,6 +12,7 @@ import { defaultBodyLimitBytes, type Apart } from './body.ts'
 import type { KeyLookup } from './authentication.ts'
 import type { Callers, SignedCaller } from './callers.ts'
 import type { Grouped } from './grouped.ts'
+import type { HttpLimits } from './http-limits.ts'
 import type { AlertRules, Policies } from './ports.ts'
 import type { Permission } from './permissions.ts'
 
@@ -50,6 +51,7 @@ export type ApiDeps = {
   /** Best effort and bounded in time: the relay delivers what is `later`. */
   deliver: (delivery: AnswerDelivery) => Promise<'delivered' | 'later'>
   temporal: () => Promise<TemporalHealth>
+  httpLimits: HttpLimits
   log: Logger
   metrics: ApiMetrics
 }

@@ -6,7 +6,9 @@ import { authzenRoutes } from './authzen.ts'
 import { autonomyRoutes } from './autonomy.ts'
 import { callerKeyRoutes } from './caller-keys.ts'
 import { executorRoutes } from './executor.ts'
+import { breakerRoutes } from './breakers.ts'
 import { stoppingRoutes } from './freeze.ts'
+import { freezeWindowRoutes } from './freeze-windows.ts'
 import { healthRoutes } from './health.ts'
 import { keyRoutes } from './keys.ts'
 import { policyRoutes } from './policy.ts'
@@ -15,6 +17,7 @@ import { policyAuditRoutes } from './policy-audit.ts'
 import { policyEditRoutes } from './policy-edit.ts'
 import { policyExceptionRoutes } from './policy-exceptions.ts'
 import { policyLintRoutes } from './policy-lint.ts'
+import { policyTrialRoutes } from './policy-trial.ts'
 import { policyTestRoutes } from './policy-test.ts'
 import { simulateRoutes } from './simulate.ts'
 import { openApiDocument } from './openapi.ts'
@@ -27,6 +30,8 @@ export const routes: readonly Route[] = [
   ...executorRoutes,
   ...alertRoutes,
   ...stoppingRoutes,
+  ...freezeWindowRoutes,
+  ...breakerRoutes,
   ...autonomyRoutes,
   ...auditRoutes,
   ...policyRoutes,
@@ -34,6 +39,7 @@ export const routes: readonly Route[] = [
   ...policyTestRoutes,
   ...policyEditRoutes,
   ...policyExceptionRoutes,
+  ...policyTrialRoutes,
   ...policyAuditRoutes,
   ...authzenRoutes,
   ...policyLintRoutes,

@@ -29,7 +29,7 @@ export async function openPolicyGround(progress: (line: string) => void): Promis
     directory: join(directory, 'aegis'),
     stackDirectory: stack.directory,
     database: stack.postgres,
-    env: { AEGIS_POLICY_DIRECTORY: writePolicies(join(directory, 'policies')) },
+    env: { AEGIS_HTTP_LIMITS: 'principal=1000000/1s,route=1000000/1s', AEGIS_POLICY_DIRECTORY: writePolicies(join(directory, 'policies')) },
     watcher: false,
     progress,
   })

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { openGuards } from '../sandbox/open-guards.ts'
 import { checkout } from '../sandbox/setup/programs.mjs'
 import type { BenchRow } from './report.ts'
 
@@ -7,10 +8,12 @@ import type { BenchRow } from './report.ts'
  * sure; here they would be all that is measured. The cap on work before the mutation stays as it is.
  */
 export const settings = {
+  ...openGuards,
   AEGIS_MODE: 'auto',
   AEGIS_NAMESPACES: 'bench-*',
   AEGIS_POLICY_DIRECTORY: join(checkout, 'benchmarks/policies'),
   AEGIS_LIMITS: 'scale_deployment=10000/60s',
+  AEGIS_HTTP_LIMITS: 'principal=1000000/1s,route=1000000/1s',
   AEGIS_CONCURRENCY_PER_CLUSTER: '1000',
   AEGIS_CONCURRENCY_PER_NAMESPACE: '100',
   AEGIS_SETTLE_MS: '500',

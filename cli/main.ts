@@ -3,14 +3,17 @@ import { parseArgs } from 'node:util'
 import { approve, cancel, reject } from './answers.ts'
 import { autonomy, autonomyDemote, autonomyPromote } from './autonomy.ts'
 import { callerActivate, callerCreate, callerList, callerRetire, callerRevoke } from './callers.ts'
+import { breaker, breakerClose } from './breakers.ts'
 import type { Command } from './command.ts'
 import { clientOf, connectionOf, Refused, Usage } from './connection.ts'
+import { freezeCancel, freezeSchedule, freezeWindows } from './freeze-windows.ts'
 import { keyCreate, keyList, keyRevoke } from './keys.ts'
 import { doctor, status } from './looking.ts'
 import { outputTo, printable, type Streams } from './output.ts'
 import { policyAgree, policyExcept, policyRevoke } from './policy-exceptions.ts'
 import { policyLint } from './policy-lint.ts'
 import { policyExplain, policySimulate, policyTest } from './policy.ts'
+import { policyTrial } from './policy-trial.ts'
 import { policyApply, policyList, policyRollback } from './policy-record.ts'
 import { list, remediate, show } from './remediations.ts'
 import { sign } from './sign.ts'
@@ -26,7 +29,12 @@ export const commands: Record<string, Command> = {
   cancel,
   freeze,
   unfreeze,
+  'freeze windows': freezeWindows,
+  'freeze schedule': freezeSchedule,
+  'freeze cancel': freezeCancel,
   release,
+  breaker,
+  'breaker close': breakerClose,
   autonomy,
   'autonomy promote': autonomyPromote,
   'autonomy demote': autonomyDemote,
@@ -34,6 +42,7 @@ export const commands: Record<string, Command> = {
   'policy simulate': policySimulate,
   'policy test': policyTest,
   'policy list': policyList,
+  'policy trial': policyTrial,
   'policy apply': policyApply,
   'policy rollback': policyRollback,
   'policy lint': policyLint,

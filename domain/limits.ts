@@ -8,6 +8,9 @@ export type LimitRule = { key: string; action: ActionName | '*'; scope: LimitSco
 /** At most `limit` remediations between `reserve` and `close` at once, per scope. */
 export type ConcurrencyRule = { key: string; scope: 'namespace' | 'cluster'; limit: number }
 
+/** Effects of one workload that are too many: the next is left to a person. */
+export type FlapRule = { limit: number; windowMs: number }
+
 /** Room taken in a limit. `effectAtMs` is null until the effect is known: it may still come at any time. */
 export type LimitEntry = { amount: number; effectAtMs: number | null }
 

@@ -61,6 +61,16 @@ export type ObservedLabels = {
   namespace: Readonly<Record<string, string>> | null
 }
 
+/** What the workload's own strategy and annotations ask for. */
+export type WorkloadTerms = {
+  /** `aegis.dev/error-budget: exhausted` on the target or what owns it. */
+  errorBudgetExhausted: boolean
+  /** `aegis.dev/min-available: "3"`: so many pods have to stay ready; the highest of the target's and its owners'. Null: none. */
+  minAvailable: number | null
+  /** Pods that a rollout may take down at once; all of them where it ends them first. Null: not a Deployment. */
+  maxUnavailable: number | null
+}
+
 /** A reason not to act, found while planning or in preflight. The run ends with this outcome. */
 export type Refusal = {
   outcome: 'no_action_needed' | 'blocked' | 'overtaken' | 'frozen'

@@ -137,6 +137,7 @@ function commonEnv({ stack, env = {}, through }: AegisOptions): Record<string, s
     AEGIS_POLICY_DIRECTORY: join(checkout, 'policies'),
     AEGIS_RULES_FILE: join(checkout, 'rules/default.yaml'),
     AEGIS_AUDIENCE: 'aegis-sandbox',
+    AEGIS_POLICY_TRIAL_MS: '0', // everything is new here
     ...env,
   }
 }

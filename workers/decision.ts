@@ -14,13 +14,15 @@ import * as store from '../adapters/postgres/store.ts'
 import { freshId, freshNonce, sha256Hex, signerOf, verifierOf } from '../adapters/signing.ts'
 import { version } from '../adapters/version.ts'
 import { Failure } from '../domain/failure.ts'
+import { namespaceListed } from '../domain/namespaces.ts'
 import { strictestMode, type Ending } from '../domain/remediation.ts'
 import { lazyClient } from '../temporal/client.ts'
 import { decideQueue } from '../temporal/names.ts'
 import { startLoop } from '../temporal/loop.ts'
 import { startReconciler, whatHappened } from '../temporal/reconciler.ts'
 import { startRelay, type Outbox } from '../temporal/relay.ts'
-import { concurrencyRules, limitRules } from './limits.ts'
+import { concurrencyRules, guardRules, limitRules } from './limits.ts'
+import { pager } from './pages.ts'
 import { policyMetrics } from './policy-metrics.ts'
 import { pollingState, runWorkerProcess, workerOptions } from './process.ts'
 import { stepHooks } from './steps.ts'
@@ -45,7 +47,7 @@ await runWorkerProcess(settings, async ({ log, registry }, temporal) => {
   await policies.reload()
   policyMetrics(registry, policies)
   const client = lazyClient({ address: config.TEMPORAL_ADDRESS })
-  const deps = decisionDeps(config, { db, store, policies, runOf: (id) => whatHappened(client, id) })
+  const deps = decisionDeps(config, { db, store, policies, runOf: (id) => whatHappened(client, id), page: pager(log, registry) })
   const onFailure = (failure: unknown) => log.warn({ err: failure }, 'a round failed; it is tried again')
 
   const relay = startRelay({ client, outbox: outboxOf(db), inFlightLimit: config.AEGIS_IN_FLIGHT_LIMIT, everyMs: relayEveryMs, onFailure })
@@ -110,7 +112,7 @@ async function closeOverdue(db: Knex, id: string): Promise<void> {
   await store.closeRemediation(db, { id, ending, source: 'reconciler', runId: null, firstRunId: null, newId: freshId })
 }
 
-function decisionDeps(config: DecisionConfig, given: Pick<DecisionDeps, 'db' | 'store' | 'policies' | 'runOf'>): DecisionDeps {
+function decisionDeps(config: DecisionConfig, given: Pick<DecisionDeps, 'db' | 'store' | 'policies' | 'runOf' | 'page'>): DecisionDeps {
   const readers = new Map(
     config.AEGIS_CLUSTERS.map(({ name, kubeconfig }) => {
       const connection = connectCluster({ name, kubeconfig, userAgent: `aegis-decision/${version}`, timeoutMs: 10_000 })
@@ -132,12 +134,16 @@ function decisionDeps(config: DecisionConfig, given: Pick<DecisionDeps, 'db' | '
       modeOf: (namespace) => strictestMode(config.AEGIS_MODE, config.AEGIS_NAMESPACE_MODES.get(namespace) ?? 'auto'),
       limits: limitRules(config.AEGIS_LIMITS),
       concurrency: concurrencyRules(config),
+      namespaces: config.AEGIS_NAMESPACES,
+      isProduction: (target) => namespaceListed(config.AEGIS_PRODUCTION_NAMESPACES, target),
+      guards: guardRules(config),
       timing: {
         settleMs: config.AEGIS_SETTLE_MS,
         verifyTimeoutMs: config.AEGIS_VERIFY_TIMEOUT_MS,
         undoTimeoutMs: 15 * 60_000,
         fenceTimeoutMs: 5 * 60_000,
       },
+      policyTrialMs: config.AEGIS_POLICY_TRIAL_MS,
       approvalTimeoutMs: config.AEGIS_APPROVAL_TIMEOUT_MS,
       tzdata: process.versions.tz ?? 'unknown',
     },

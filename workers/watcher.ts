@@ -24,7 +24,9 @@ const ruleSet = await loadRules(config.AEGIS_RULES_FILE)
 const db = connectDatabase({ url: config.DATABASE_URL, applicationName: name, poolMax: 4 })
 
 const rules: WatchRules = {
-  dwellMs: dwellMsByFault(ruleSet),
+  dwellMs: dwellMsByFault(ruleSet, config.AEGIS_WATCH_DWELL_MS),
+  looks: config.AEGIS_WATCH_LOOKS,
+  freshMs: config.AEGIS_WATCH_FRESH_MS,
   acts: (incident) => !('unmatched' in wantedFor(ruleSet, incident)),
   majorityStopPercent: config.AEGIS_MAJORITY_STOP_PERCENT,
   requestsPerMinute: config.AEGIS_WATCH_REQUESTS_PER_MINUTE,

@@ -16,6 +16,7 @@ const groups = {
   daemonsets: '/apis/apps/v1',
   horizontalpodautoscalers: '/apis/autoscaling/v2',
   scaledobjects: '/apis/keda.sh/v1alpha1',
+  poddisruptionbudgets: '/apis/policy/v1',
 } as const
 export type Resource = keyof typeof groups
 

@@ -3,6 +3,7 @@ import type { AttemptRead } from '../../domain/actions/situation.ts'
 import type { Settled } from '../../domain/health.ts'
 import type { Plan, PreflightCard, Refusal } from '../../domain/plan.ts'
 import type { EffectPhase, Target } from '../../domain/remediation.ts'
+import type { WorkloadFacts } from '../../domain/watch/facts.ts'
 
 /** Decision side: reads only, under the observer's identity. Every call throws `unavailable` or `forbidden`. */
 export type ClusterReader = {
@@ -11,6 +12,8 @@ export type ClusterReader = {
   observe(target: Target): Promise<Observation | undefined>
   /** One level-based look at what the plan acted on, for verification. */
   health(plan: Plan): Promise<Settled>
+  /** Every workload there is, as it was at most 10 s ago: what guards that look around go by. */
+  crowd(): Promise<WorkloadFacts[]>
 }
 
 /** Execution side: the only holder of write rights. Every call carries the connection's User-Agent and timeout. */

@@ -198,7 +198,10 @@ async function podsOf(connection: Connection, namespace: string, selector: V1Lab
 
 export const isReady = ({ status }: V1Pod): boolean => status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false
 
-/** A label selector as a query says it. */
+/** What no object can carry: an empty query would find everything. */
+const nothingMatches = 'aegis.dev/none,!aegis.dev/none'
+
+/** A label selector as a query says it. One that asks for nothing finds nothing. */
 export function selectorText(selector: V1LabelSelector | undefined): string {
   const equal = Object.entries(selector?.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`)
   const others = (selector?.matchExpressions ?? []).map(({ key, operator, values = [] }) => {
@@ -206,5 +209,5 @@ export function selectorText(selector: V1LabelSelector | undefined): string {
     if (operator === 'DoesNotExist') return `!${key}`
     return `${key} ${operator === 'In' ? 'in' : 'notin'} (${values.join(',')})`
   })
-  return [...equal, ...others].join(',')
+  return [...equal, ...others].join(',') || nothingMatches
 }

@@ -7,8 +7,9 @@ export type Owned = { metadata?: V1ObjectMeta }
 /** `object` is undefined for kinds Aegis has no right to read, such as custom resources. */
 export type Owner = { ref: WorkloadRef; object: Owned | undefined }
 
-export const ignoreAnnotation = 'aegis.dev/ignore'
-export const isIgnored = (metadata: V1ObjectMeta | undefined): boolean => metadata?.annotations?.[ignoreAnnotation] === 'true'
+/** As an annotation or as a label. */
+export const ignoreMark = 'aegis.dev/ignore'
+export const isIgnored = (metadata: V1ObjectMeta | undefined): boolean => metadata?.annotations?.[ignoreMark] === 'true' || metadata?.labels?.[ignoreMark] === 'true'
 
 export const controllerOf = (metadata: V1ObjectMeta | undefined): V1OwnerReference | undefined =>
   metadata?.ownerReferences?.find(({ controller }) => controller === true)

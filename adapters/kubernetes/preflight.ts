@@ -1,10 +1,12 @@
 import type { V1Deployment, V1Pod } from '@kubernetes/client-node'
-import { autoscalerCheck, availabilityCheck, fail, ignoredCheck, namespaceChecks, ownerCheck, pass, pausedCheck, quotaCheck, rbacCheck, refusalOf, unchangedCheck, warn, type Check } from '../../domain/actions/checks.ts'
+import { annotatedFloors, autoscalerCheck, availabilityCheck, fail, floorCheck, ignoredCheck, namespaceChecks, ownerCheck, pass, pausedCheck, quotaCheck, rbacCheck, refusalOf, unchangedCheck, warn, type Check } from '../../domain/actions/checks.ts'
 import type { DeploymentSeen, PodSeen, RevisionFacts } from '../../domain/actions/observation.ts'
 import { Failure } from '../../domain/failure.ts'
+import { readyPodsTaken } from '../../domain/guards/disruption.ts'
 import type { Plan, PreflightCard, RestartPodPlan, RollbackDeploymentPlan, ScaleDeploymentPlan } from '../../domain/plan.ts'
 import { get, pathOf } from './api.ts'
 import { pinnedTemplate } from './attempt.ts'
+import { floorsOf } from './budgets.ts'
 import type { ClusterExecutor, PreflightOptions } from './cluster.ts'
 import type { Connection } from './connection.ts'
 import { lookAt, replicaSetsOf } from './health.ts'
@@ -70,7 +72,8 @@ async function inspectPod(tools: Tools, stage: Stage<RestartPodPlan>): Promise<I
     tools.permissionsFor(plan),
     rehearseEviction(stage, pod),
   ])
-  const checks = [rbacCheck(allowed), ownerCheck(plan, []), ...evictionChecks(plan, rehearsal), availabilityCheck(seen.ready, look?.health.ready ?? 0)]
+  const ready = look?.health.ready ?? 0
+  const checks = [rbacCheck(allowed), ownerCheck(plan, []), ...evictionChecks(plan, rehearsal), availabilityCheck(seen.ready, ready), floorCheck(ready, seen.ready ? 1 : 0, annotatedFloors(seen.terms))]
   return { seen, checks, diff: rehearsal.diff }
 }
 
@@ -79,16 +82,22 @@ async function inspectDeployment(tools: Tools, stage: Stage<DeploymentPlan>): Pr
   const { target } = plan
   const deployment = await get<V1Deployment>(connection, pathOf('deployments', target.namespace, target.name))
   if (deployment?.metadata?.uid !== target.uid) return { seen: deployment && (await seeDeployment(connection, target, deployment)), ...nothingMore }
-  const [seen, allowed, autoscalers, { own, rehearsal }, undo] = await Promise.all([
+  const [seen, allowed, autoscalers, { own, rehearsal }, undo, floors] = await Promise.all([
     seeDeployment(connection, target, deployment),
     tools.permissionsFor(plan),
     tools.autoscalersOf(plan),
     plan.action === 'scale_deployment' ? tryScale({ ...stage, plan }, deployment) : tryRollback({ ...stage, plan }, deployment),
     rehearseUndo(stage, deployment),
+    takesPods(plan) ? floorsOf(connection, deployment, plan.action === 'scale_deployment' ? plan.replicas.to : plan.replicas) : [],
   ])
-  const shared = [rbacCheck(allowed), ownerCheck(plan, seen.managers), autoscalerCheck(plan, autoscalers), pausedCheck(seen.paused)]
+  const ready = deployment.status?.readyReplicas ?? 0
+  const floor = floorCheck(ready, readyPodsTaken(plan, { ready, desired: seen.replicas }, seen.terms), [...floors, ...annotatedFloors(seen.terms)])
+  const shared = [rbacCheck(allowed), ownerCheck(plan, seen.managers), autoscalerCheck(plan, autoscalers), pausedCheck(seen.paused), floor]
   return { seen, checks: [...shared, ...own, dryRunCheck(plan, rehearsal), undoCheck(undo)], diff: rehearsal.diff }
 }
+
+/** Whether it may leave fewer pods ready; only then does anybody have to be asked. */
+const takesPods = (plan: DeploymentPlan): boolean => plan.action === 'rollback_deployment' || plan.replicas.to < plan.replicas.from
 
 type Change = { own: Check[]; rehearsal: Rehearsal }
 

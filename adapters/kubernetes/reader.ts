@@ -6,6 +6,7 @@ import type { Target, WorkloadRef } from '../../domain/remediation.ts'
 import { get, pathOf } from './api.ts'
 import type { ClusterReader } from './cluster.ts'
 import type { Connection } from './connection.ts'
+import { crowdOf } from './crowd.ts'
 import { judgeDeployment, lookAt, partsOf } from './health.ts'
 import { readOnce } from './read-once.ts'
 import { revisionsOf } from './revisions.ts'
@@ -19,6 +20,7 @@ export const clusterReader = (connection: Connection): ClusterReader => ({
     return target.kind === 'Pod' ? observePod(connection, target) : observeDeployment(connection, target)
   },
   health: (plan) => healthOf(connection, plan),
+  crowd: crowdOf(connection),
 })
 
 async function observeDeployment(connection: Connection, target: Target): Promise<DeploymentObservation | undefined> {

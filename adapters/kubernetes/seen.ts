@@ -9,6 +9,7 @@ import { isReady } from './health.ts'
 import { managersOf } from './managers.ts'
 import { controllerOf, isIgnored, ownersOf, type Owned, type Owner } from './owners.ts'
 import { plainTemplate, templateHash } from './template.ts'
+import { maxUnavailableOf, termsOf } from './terms.ts'
 
 /** A target that was read, with what owns it and whether anyone asked to leave it alone. */
 
@@ -18,7 +19,7 @@ export function refuseOtherCluster({ cluster }: Connection, target: Target): voi
 
 export async function seeDeployment(connection: Connection, target: Target, deployment: V1Deployment): Promise<DeploymentSeen> {
   const { metadata, spec, status } = deployment
-  const { identity } = await identify(connection, target, deployment)
+  const { identity } = await identify(connection, target, deployment, maxUnavailableOf(deployment))
   return {
     ...identity,
     kind: 'Deployment',
@@ -33,7 +34,7 @@ export async function seeDeployment(connection: Connection, target: Target, depl
 }
 
 export async function seePod(connection: Connection, target: Target, pod: V1Pod): Promise<PodSeen> {
-  const { identity, owners } = await identify(connection, target, pod)
+  const { identity, owners } = await identify(connection, target, pod, null)
   const isStatic = isStaticPod(pod)
   return {
     ...identity,
@@ -50,7 +51,7 @@ export async function seePod(connection: Connection, target: Target, pod: V1Pod)
 const isStaticPod = ({ metadata }: V1Pod): boolean =>
   metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined || controllerOf(metadata)?.kind === 'Node'
 
-async function identify(connection: Connection, target: Target, { metadata }: Owned) {
+async function identify(connection: Connection, target: Target, { metadata }: Owned, maxUnavailable: number | null) {
   const [owners, namespace] = await Promise.all([ownersOf(connection, target, metadata), readNamespace(connection, target.namespace)])
   const identity = {
     target,
@@ -62,6 +63,7 @@ async function identify(connection: Connection, target: Target, { metadata }: Ow
       workload: Object.assign({}, metadata?.labels, ...owners.map(({ object }) => object?.metadata?.labels)) as Record<string, string>,
       namespace: namespace ? (namespace.metadata?.labels ?? {}) : null,
     },
+    terms: termsOf([metadata, ...owners.map(({ object }) => object?.metadata)], maxUnavailable),
     stamps: parseStamps(metadata?.annotations?.[stampAnnotation]),
   }
   return { identity, owners }

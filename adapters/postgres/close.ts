@@ -1,6 +1,8 @@
 import type { Knex } from 'knex'
+import { usualBreaker, type BreakerRules } from '../../domain/guards/breaker.ts'
 import type { Proceed } from '../../domain/policy/mode.ts'
 import type { Ending, Principal, Verdict } from '../../domain/remediation.ts'
+import { openBreakersAfter } from './breakers.ts'
 import { guarded } from './failures.ts'
 import { turnHandoffsIntoRequests } from './handoffs.ts'
 import { unresolved } from './intents.ts'
@@ -19,12 +21,14 @@ export type Closing = {
   firstRunId: string | null
   /** Fresh UUIDv7s for the requests that unread hand-offs become. */
   newId: () => string
+  /** When a policy's breaker opens; left out: the usual rules. */
+  breaker?: BreakerRules
 }
 
 /**
  * The only writer of the terminal row: one per remediation, whoever asks first. Settles the claim, the
  * reservations and the hand-offs in the same transaction, and takes the policies that permitted what ended badly down
- * a rung. While a call may still land it closes as `needs_human` and keeps claim and room, whatever ending was asked for.
+ * a rung, or opens their breaker. While a call may still land it closes as `needs_human` and keeps claim and room, whatever ending was asked for.
  */
 export const closeRemediation = guarded((db: Knex, closing: Closing): Promise<{ closed: boolean; ending: Ending }> =>
   underLock(db, closing.id, async (trx, request) => {
@@ -33,7 +37,9 @@ export const closeRemediation = guarded((db: Knex, closing: Closing): Promise<{ 
     if (standing) return { closed: false, ending: standing }
     if (isForeign(request, closing)) return { closed: false, ending: closing.ending }
     const ending = mayLand ? unfenced(closing.ending) : borneOut(closing.ending, effects)
-    await demoteAfter(trx, request, ending, effects.acted || mayLand) // first, for the lock of rungs comes before the streams'
+    // First, for the lock of rungs comes before the streams'.
+    await demoteAfter(trx, request, ending, effects.acted || mayLand)
+    await openBreakersAfter(trx, request, ending, effects.acted || mayLand, closing.breaker ?? usualBreaker)
     await writeTerminal(trx, { ...closing, ending }, mayLand)
     if (handedOff) await turnHandoffsIntoRequests(trx, request, closing.newId)
     return { closed: true, ending }
@@ -122,7 +128,7 @@ async function writeTerminal(trx: Knex, { id, ending, source, runId }: Closing, 
   })
 }
 
-// A reservation without an effect is given back; one with an effect holds its room until the window is over. A hand-off
+// A claim that is kept for a person stays so, whatever becomes of the run. A reservation without an effect is given back; one with an effect holds its room until the window is over. A hand-off
 // stands only for a request that ended by it: what was cancelled or lost asks for nothing any more. The phase
 // comes after the row that it needs, which is why it is taken from there. Nothing fills the column `facts`.
 const endedSql = `
@@ -132,7 +138,7 @@ const endedSql = `
   ), claims as (
     update ledger.claim set state = :state, holder = case when :state = 'kept' then holder end,
       action = case when :state = 'kept' then action end, since = now()
-    where holder = :id
+    where holder = :id and state = 'held'
   ), room as (
     update ledger.reservation set released_at = clock_timestamp()
     where id = :id and effect_at is null and released_at is null and not :mayLand
@@ -179,7 +185,7 @@ async function keeperOf(trx: Knex, workload: ClaimRef): Promise<string | undefin
 
 const releaseSql = `
   with released as (
-    update ledger.claim set state = 'free', holder = null, action = null, since = now()
+    update ledger.claim set state = 'free', holder = null, action = null, since = now(), released_at = clock_timestamp()
     where holder = :holder and state = 'kept' returning cluster, namespace, kind, name, token::float8 as token
   ), room as (
     update ledger.reservation set effect_at = clock_timestamp()

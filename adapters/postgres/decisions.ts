@@ -2,6 +2,8 @@ import type { Knex } from 'knex'
 import { canonicalJson } from '../../domain/canonical.ts'
 import type { Rung } from '../../domain/autonomy/rung.ts'
 import type { Standing } from '../../domain/autonomy/standing.ts'
+import type { Floor } from '../../domain/policy/floor.ts'
+import type { Trial } from '../../domain/policy/trial.ts'
 import type { Proceed } from '../../domain/policy/mode.ts'
 import type { ActionName, Mode, WorkloadRef } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
@@ -26,8 +28,8 @@ export type DecisionRow<D extends DecisionRecord = DecisionRecord> = {
   answerBy: Date | null
 }
 
-/** `given` and `rungs` cap the decision; `standing` is where that leaves each policy that permits; the rest is the answer. */
-export type Autonomy = { given: Mode; rungs: Rung[]; standing: Standing[]; mode: Mode; code: string; message: string }
+/** `given` and `rungs` cap the decision; `standing` is where that leaves each policy that permits; `floor` is what needs two people and `trial` what new policies were held back from (left out before there was one); the rest is the answer. */
+export type Autonomy = { given: Mode; rungs: Rung[]; standing: Standing[]; mode: Mode; code: string; message: string; floor?: Floor | null; trial?: Trial | null }
 
 export type StoredDecision = {
   decisionId: string

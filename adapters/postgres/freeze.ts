@@ -3,6 +3,7 @@ import type { Knex } from 'knex'
 import type { FreezeScope } from '../../domain/freeze.ts'
 import type { ActionName, Principal } from '../../domain/remediation.ts'
 import { asFailure, guarded } from './failures.ts'
+import { windowsInForce } from './freeze-windows.ts'
 import { actorOf, appendEntry } from './ledger.ts'
 import { freezeLock } from './request-rows.ts'
 import { first, iso, isoOrNull, rows } from './sql.ts'
@@ -37,12 +38,12 @@ type FreezeRow = {
 export const restsOnFrozen = (decision: string): string => `${decision}.decision::jsonb -> 'binding' @> jsonb_build_array(jsonb_build_object('id', f.policy))`
 
 /**
- * The freeze that covers a target, if any: a fragment to select from, with `:cluster`, `:namespace`, `:action`, and the
+ * The freeze that covers a target, set or known ahead, if any: a fragment to select from, with `:cluster`, `:namespace`, `:action`, and the
  * decision that lets it act as a subquery. One that names a policy covers what that policy is behind.
  */
 export const coveringFreeze = (decisionId: string): string => `
-  ledger.freeze f where f.lifted_at is null and coalesce(f.cluster, :cluster) = :cluster
-    and coalesce(f.namespace, :namespace) = :namespace and coalesce(f.action, :action) = :action
+  (select freeze_id, reason, set_at, cluster, namespace, action, policy from ledger.freeze where lifted_at is null union all ${windowsInForce}) f
+  where coalesce(f.cluster, :cluster) = :cluster and coalesce(f.namespace, :namespace) = :namespace and coalesce(f.action, :action) = :action
     and (f.policy is null or exists (select from ledger.decision b where b.decision_id = (${decisionId}) and ${restsOnFrozen('b')}))`
 
 export const latestDecisionId = 'select l.decision_id from ledger.decision l where l.id = :id order by l.ordinal desc limit 1'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Knex } from 'knex'
 import { canonicalJson } from '../../domain/canonical.ts'
-import type { Health, ObservedLabels, Plan, PreflightCard, Refusal } from '../../domain/plan.ts'
+import type { Health, ObservedLabels, Plan, PreflightCard, Refusal, WorkloadTerms } from '../../domain/plan.ts'
 import { guarded } from './failures.ts'
 import { systemActor } from './ledger.ts'
 import { first, iso } from './sql.ts'
@@ -11,7 +11,8 @@ import { write } from './write.ts'
 /** How long its effect is watched: committed with the plan, so that no message shortens it. */
 export type WatchTimes = { settleMs: number; timeoutMs: number }
 
-export type PlanRow = { id: string; plan: Plan; digest: string; baseline: Health; labels: ObservedLabels; observedAt: string; watch: WatchTimes }
+/** `terms` are null for a plan of before, of whose workload nothing is known. */
+export type PlanRow = { id: string; plan: Plan; digest: string; baseline: Health; labels: ObservedLabels; terms: WorkloadTerms | null; observedAt: string; watch: WatchTimes }
 export type StoredPlan = Omit<PlanRow, 'id' | 'watch'>
 export type PreflightRow = { id: string; digest: string; card: PreflightCard; refusal: Refusal | null }
 export type StoredPreflight = Omit<PreflightRow, 'id'> & { at: string }
@@ -20,27 +21,27 @@ export type StoredPreflight = Omit<PreflightRow, 'id'> & { at: string }
  * Kept once per digest. A plan that comes out the same again brings its newer baseline, for policy and
  * verdict go by the health just before acting; once an intent is recorded the baseline stands.
  */
-export const savePlan = guarded(async (db: Knex, { id, plan, digest, baseline, labels, observedAt, watch }: PlanRow, step?: StepOf<void>): Promise<void> => {
+export const savePlan = guarded(async (db: Knex, { id, plan, digest, baseline, labels, terms, observedAt, watch }: PlanRow, step?: StepOf<void>): Promise<void> => {
   await write(db, {
     changes: `
       new as (
-        insert into ledger.plan (id, digest, plan, baseline, labels, observed_at, watch)
-        values (:id, :digest, :plan, :baseline, :labels, :observedAt, :watch)
+        insert into ledger.plan (id, digest, plan, baseline, labels, terms, observed_at, watch)
+        values (:id, :digest, :plan, :baseline, :labels, :terms, :observedAt, :watch)
         on conflict do nothing returning id
       ), newer as (
-        update ledger.plan p set baseline = :baseline, labels = :labels, observed_at = :observedAt
+        update ledger.plan p set baseline = :baseline, labels = :labels, terms = :terms, observed_at = :observedAt
         where p.id = :id and p.digest = :digest and not exists (select from new) and not exists (select from ledger.intent i where i.id = p.id)
       )`,
     of: 'new',
-    parameters: { id, digest, plan: canonicalJson(plan), baseline: JSON.stringify(baseline), labels: JSON.stringify(labels), observedAt, watch: JSON.stringify(watch) },
-    entry: { stream: id, stepKey: `plan/${digest}`, kind: 'planned', actor: systemActor, body: { digest, plan, baseline, labels, observedAt, watch } },
+    parameters: { id, digest, plan: canonicalJson(plan), baseline: JSON.stringify(baseline), labels: JSON.stringify(labels), terms: terms && JSON.stringify(terms), observedAt, watch: JSON.stringify(watch) },
+    entry: { stream: id, stepKey: `plan/${digest}`, kind: 'planned', actor: systemActor, body: { digest, plan, baseline, labels, terms, observedAt, watch } },
     step: step?.(),
   })
 })
 
-export type StoredPlanRow = { digest: string; plan: string; baseline: Health; labels: ObservedLabels; observed_at: Date }
+export type StoredPlanRow = { digest: string; plan: string; baseline: Health; labels: ObservedLabels; terms: WorkloadTerms | null; observed_at: Date }
 
-export const planColumns = 'p.digest, p.plan, p.baseline, p.labels, p.observed_at'
+export const planColumns = 'p.digest, p.plan, p.baseline, p.labels, p.terms, p.observed_at'
 
 export const loadPlan = guarded(async (db: Knex, id: string, digest: string): Promise<StoredPlan | undefined> => {
   const row = await first<StoredPlanRow>(
@@ -75,11 +76,12 @@ export const beginVerifying = guarded(async (db: Knex, id: string, digest: strin
   return row && { ...toStoredPlan(row), watch: row.watch, sentAtMs: row.sent_at?.getTime() ?? 0 }
 })
 
-export const toStoredPlan = ({ digest, plan, baseline, labels, observed_at: observedAt }: StoredPlanRow): StoredPlan => ({
+export const toStoredPlan = ({ digest, plan, baseline, labels, terms, observed_at: observedAt }: StoredPlanRow): StoredPlan => ({
   digest,
   plan: JSON.parse(plan) as Plan,
   baseline,
   labels,
+  terms,
   observedAt: iso(observedAt),
 })
 

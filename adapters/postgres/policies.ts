@@ -10,8 +10,8 @@ import { first, iso, rows } from './sql.ts'
 export type ManagedBy = 'api' | 'git'
 export type Cause = 'edit' | 'rollback' | 'sync'
 
-/** A policy as it stands in a snapshot. `document` is canonical JSON, of which `hash` is the digest. */
-export type PolicyMember = { id: string; version: number; hash: string; document: string; tests: unknown[]; managedBy: ManagedBy; author: string; comment: string; at: string }
+/** A policy as it stands in a snapshot. `document` is canonical JSON, of which `hash` is the digest; `since` is when this content was first published. */
+export type PolicyMember = { id: string; version: number; hash: string; document: string; tests: unknown[]; managedBy: ManagedBy; author: string; comment: string; at: string; since: string }
 
 /** An exception as it stands in a snapshot. */
 export type StoredException = { managedBy: ManagedBy; document: ExceptionDocument }
@@ -110,14 +110,15 @@ type VersionRow = {
   author: string
   comment: string
   at: Date
+  since: Date
 }
 
-const versionColumns = 'v.policy_id, v.version, v.content_hash, v.document, v.tests, v.managed_by, v.author, v.comment, v.at'
+const versionColumns = 'v.policy_id, v.version, v.content_hash, v.document, v.tests, v.managed_by, v.author, v.comment, v.at, (select min(o.at) from control.policy_versions o where o.policy_id = v.policy_id and o.content_hash = v.content_hash) as since'
 
 function toMember(row: VersionRow): PolicyMember | undefined {
-  const { policy_id: id, version, content_hash: hash, document, tests, managed_by: managedBy, author, comment, at } = row
+  const { policy_id: id, version, content_hash: hash, document, tests, managed_by: managedBy, author, comment, at, since } = row
   if (hash === null || document === null) return undefined
-  return { id, version, hash, document, tests: JSON.parse(tests) as unknown[], managedBy, author, comment, at: iso(at) }
+  return { id, version, hash, document, tests: JSON.parse(tests) as unknown[], managedBy, author, comment, at: iso(at), since: iso(since) }
 }
 
 /**

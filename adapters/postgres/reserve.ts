@@ -1,6 +1,9 @@
 import type { Knex } from 'knex'
-import { admit, type ConcurrencyRule, type LimitEntry, type LimitRule } from '../../domain/limits.ts'
+import type { Budget } from '../../domain/guards/disruption.ts'
+import type { GuardName, Objection } from '../../domain/guards/objection.ts'
+import { admit, type ConcurrencyRule, type FlapRule, type LimitEntry, type LimitRule } from '../../domain/limits.ts'
 import type { ActionName, EffectPhase, WorkloadRef } from '../../domain/remediation.ts'
+import { openBreakerOf } from './breakers.ts'
 import { guarded } from './failures.ts'
 import { coveringFreeze, latestDecisionId } from './freeze.ts'
 import { systemActor } from './ledger.ts'
@@ -17,6 +20,15 @@ export type Reservation = {
   concurrency: readonly ConcurrencyRule[]
   /** The plan has an undo: room for it is taken too, and given back when it is not used. */
   undo: boolean
+  /** What is to be reserved for. */
+  planDigest: string
+  /** Percent budgets of this plan; the act alone takes from them. */
+  budgets: readonly Budget[]
+  /** What a look at the cluster, just now, speaks against; null: nothing. */
+  objection: Objection | null
+  flap: FlapRule
+  /** Nothing acts by itself on a workload this soon after its last effect. 0: somebody asked who may. */
+  afterActionMs: number
 }
 
 export type Reserved =
@@ -25,12 +37,17 @@ export type Reserved =
   | { reserved: false; because: 'resolved' }
   | { reserved: false; because: 'coalesced'; into: string }
   | { reserved: false; because: 'busy'; holder: string }
-  | { reserved: false; because: 'limited'; rule: string; retryAfterMs: number }
+  /** `taken` and `wanted` are of `limit`; for places among those at work `wanted` is 1. */
+  | { reserved: false; because: 'limited'; rule: string; retryAfterMs: number; limit: number; taken: number; wanted: number }
+  | { reserved: false; because: 'guarded'; guard: GuardName; message: string }
+  | { reserved: false; because: 'quarantined'; effects: number }
   | { reserved: false; because: 'frozen'; freezeId: string; reason: string }
   | { reserved: false; because: 'kept_for_person'; by: string }
   | { reserved: false; because: 'closed' }
 
 type ClaimRow = {
+  /** When a person gave it back for the last time. */
+  released_at: Date | null
   token: number
   state: 'free' | 'held' | 'kept'
   holder: string | null
@@ -52,11 +69,13 @@ export const reserve = guarded((db: Knex, wanted: Reservation, step?: StepOf<Res
     const stopped = stoppedBefore(request, claim)
     if (stopped) return stopped
     if (claim.holder === wanted.id && claim.state === 'held') return { reserved: true, claimToken: claim.token }
+    if (claim.holder === wanted.id) return { reserved: false, because: 'quarantined', effects: wanted.flap.limit }
     if (claim.holder !== null) return taken(trx, wanted, { ...claim, holder: claim.holder }, step)
     const rules = rulesFor(wanted)
     await lockRoom(trx, rules)
-    const room = await lookAtRoom(trx, wanted, rules)
-    return room.refusal ?? take(trx, wanted, rules, claim.token + 1, step)
+    const { refusal } = await lookAtRoom(trx, wanted, rules, claim)
+    if (refusal?.because === 'quarantined') return quarantine(trx, wanted, refusal, claim.token + 1, step)
+    return refusal ?? take(trx, wanted, rules, claim.token + 1, step)
   }),
 )
 
@@ -79,7 +98,7 @@ async function lockClaim(trx: Knex, { id, workload: { uid, ...workload } }: Rese
     trx,
     `insert into ledger.claim (cluster, namespace, kind, name, workload_uid) values (:cluster, :namespace, :kind, :name, :uid)
      on conflict (cluster, namespace, kind, name) do update set workload_uid = excluded.workload_uid
-     returning token::float8 as token, state, holder, action,
+     returning token::float8 as token, state, holder, action, released_at,
        (select jsonb_build_object('by', owner, 'comment', comment) from ledger.answer where id = :id and kind = 'reject' order by at limit 1) as rejection,
        (select coalesce(became, into_id) from ledger.handoff where from_id = :id) as handed_to`,
     { ...workload, uid, id },
@@ -103,22 +122,21 @@ async function taken(trx: Knex, { id, action, workload }: Reservation, claim: Cl
 }
 
 /** A limit as it applies here: `key` names the log that every run under the same rule and scope shares. */
-type KeyedRule = { key: string; name: string; limit: number; windowMs: number; phases: EffectPhase[] }
+type Slot = { phase: EffectPhase; amount: number }
+type KeyedRule = { key: string; name: string; limit: number; windowMs: number; slots: Slot[] }
 type Counted = { key: string; name: string; limit: number; scope: ConcurrencyRule['scope'] }
 type Rules = { limits: KeyedRule[]; concurrency: Counted[] }
 
-function rulesFor({ workload: { cluster, namespace, kind, name }, action, limits, concurrency, undo }: Reservation): Rules {
+function rulesFor({ workload: { cluster, namespace, kind, name }, action, limits, concurrency, undo, budgets }: Reservation): Rules {
   const place = { cluster, namespace: `${cluster}/${namespace}`, workload: `${cluster}/${namespace}/${kind}/${name}` }
+  const effects: Slot[] = [{ phase: 'act', amount: 1 }, ...(undo ? [{ phase: 'undo', amount: 1 } as const] : [])]
+  const counted = limits
+    .filter((rule) => rule.action === '*' || rule.action === action)
+    .map(({ action: of, scope, key, limit, windowMs }) => ({ key: `${of}:${scope}:${place[scope]}:${windowMs}`, name: key, limit, windowMs, slots: effects }))
+  const shared = budgets.map(({ name: title, scope, amount, limit, windowMs }): KeyedRule =>
+    ({ key: `ready_pods:${scope}:${place[scope]}:${windowMs}`, name: title, limit, windowMs, slots: [{ phase: 'act', amount }] }))
   return {
-    limits: limits
-      .filter((rule) => rule.action === '*' || rule.action === action)
-      .map((rule) => ({
-        key: `${rule.action}:${rule.scope}:${place[rule.scope]}:${rule.windowMs}`,
-        name: rule.key,
-        limit: rule.limit,
-        windowMs: rule.windowMs,
-        phases: undo ? ['act', 'undo'] : ['act'],
-      })),
+    limits: [...counted, ...shared],
     concurrency: concurrency.map((rule) => ({ key: `concurrency:${rule.scope}:${place[rule.scope]}`, name: rule.key, limit: rule.limit, scope: rule.scope })),
   }
 }
@@ -138,6 +156,11 @@ async function lockRoom(trx: Knex, { limits, concurrency }: Rules): Promise<void
 
 type RoomRow = {
   freeze: { freeze_id: string; reason: string } | null
+  breaker: { policy: string; reason: string } | null
+  /** Effects on the workload within the flap window, since a person last gave it back. */
+  effects: number
+  /** Milliseconds since the newest effect on it that no approval came after; null: there is none. */
+  since_ms: number | null
   in_cluster: number
   in_namespace: number
   /** By key. */
@@ -145,22 +168,46 @@ type RoomRow = {
 }
 
 /** Asked when all locks are held, so that nothing can change between looking and taking. */
-async function lookAtRoom(trx: Knex, { id, workload, action }: Reservation, rules: Rules): Promise<{ refusal: Reserved | null }> {
-  const { cluster, namespace } = workload
+async function lookAtRoom(trx: Knex, wanted: Reservation, rules: Rules, { released_at: releasedAt }: ClaimRow): Promise<{ refusal: Refused | null }> {
+  const { id, workload, action, planDigest, flap } = wanted
+  const { cluster, namespace, kind, name } = workload
   const keys = rules.limits.map(({ key }) => key)
   const windowsMs = rules.limits.map((rule) => rule.windowMs)
-  const row = await first<RoomRow>(trx, roomSql, { id, cluster, namespace, action, keys, windowsMs })
+  const row = await first<RoomRow>(trx, roomSql, { id, cluster, namespace, kind, name, action, planDigest, keys, windowsMs, flapMs: flap.windowMs, releasedAt })
   if (!row) throw new Error('looking at the room gave no row')
   if (row.freeze) return { refusal: { reserved: false, because: 'frozen', freezeId: row.freeze.freeze_id, reason: row.freeze.reason } }
-  return { refusal: tooManyAtOnce(rules, row) ?? (await overLimit(trx, rules, row.taken ?? {})) }
+  return { refusal: guardedBy(wanted, row) ?? tooManyAtOnce(rules, row) ?? (await overLimit(trx, rules, row.taken ?? {})) }
+}
+
+type Refused = Extract<Reserved, { reserved: false }>
+
+/** What holds whatever room there is, the most telling first. */
+function guardedBy({ objection, flap, afterActionMs, workload: { kind, namespace, name } }: Reservation, row: RoomRow): Refused | null {
+  const held = (guard: GuardName, message: string): Refused => ({ reserved: false, because: 'guarded', guard, message })
+  if (row.breaker) return held('breaker_open', `the breaker of policy \`${row.breaker.policy}\`, which permits this, is open: ${row.breaker.reason}; look into them, then run \`aegis breaker close ${row.breaker.policy} --reason …\``)
+  if (objection) return held(objection.guard, objection.message)
+  if (row.effects >= flap.limit) return { reserved: false, because: 'quarantined', effects: row.effects }
+  if (row.since_ms === null || row.since_ms >= afterActionMs) return null
+  const [since, quiet] = [Math.floor(row.since_ms / 1000), Math.ceil(afterActionMs / 1000)]
+  return held('after_action', `${kind} \`${namespace}/${name}\` was acted on ${since} s ago and is left alone for ${quiet} s (AEGIS_AFTER_ACTION_MS): wait, approve this plan, or ask for the action yourself`)
 }
 
 /** What holds room: the effect may still come, or came less than a window ago. Each has its index. */
 const pending = `r.released_at is null and r.effect_at is null`
 const inWindow = (windowMs: string) => `r.released_at is null and r.effect_at > (select clock_timestamp()) - ${windowMs} * interval '1 ms'`
 
+const onWorkload = `
+  i.cluster = :cluster and i.namespace = :namespace and i.workload_kind = :kind and i.workload_name = :name
+    and i.phase = 'act' and i.result in ('applied', 'presumed')`
+
+// Whoever approves after the last effect knows of it.
 const roomSql = `
   select (select jsonb_build_object('freeze_id', f.freeze_id, 'reason', f.reason) from ${coveringFreeze(latestDecisionId)} order by f.set_at limit 1) as freeze,
+    ${openBreakerOf} as breaker,
+    (select count(*)::integer from ledger.intent i where ${onWorkload}
+      and i.settled_at > greatest(clock_timestamp() - :flapMs::bigint * interval '1 ms', :releasedAt::timestamptz)) as effects,
+    (select (extract(epoch from clock_timestamp() - max(i.settled_at)) * 1000)::float8 from ledger.intent i where ${onWorkload}
+      having not exists (select from ledger.answer a where a.id = :id and a.kind = 'approve' and a.plan_digest = :planDigest and a.at > max(i.settled_at))) as since_ms,
     (select count(*)::integer from ledger.claim c where c.state = 'held' and c.cluster = :cluster) as in_cluster,
     (select count(*)::integer from ledger.claim c where c.state = 'held' and c.cluster = :cluster and c.namespace = :namespace) as in_namespace,
     (select jsonb_object_agg(k.key,
@@ -171,24 +218,30 @@ const roomSql = `
 /** When a place becomes free nobody knows; asking again this often is cheap. */
 const turnMs = 2_000
 
-function tooManyAtOnce({ concurrency }: Rules, row: RoomRow): Reserved | null {
-  const full = concurrency.find(({ scope, limit }) => (scope === 'cluster' ? row.in_cluster : row.in_namespace) >= limit)
-  return full ? { reserved: false, because: 'limited', rule: full.name, retryAfterMs: turnMs } : null
+function tooManyAtOnce({ concurrency }: Rules, row: RoomRow): Refused | null {
+  const atWork = (scope: Counted['scope']) => (scope === 'cluster' ? row.in_cluster : row.in_namespace)
+  const full = concurrency.find(({ scope, limit }) => atWork(scope) >= limit)
+  return full ? { reserved: false, because: 'limited', rule: full.name, retryAfterMs: turnMs, limit: full.limit, taken: atWork(full.scope), wanted: 1 } : null
 }
 
 /** Of all limits that refuse, the one with the longest wait: before that, asking again cannot help. */
-async function overLimit(trx: Knex, { limits }: Rules, taken: Record<string, number>): Promise<Reserved | null> {
-  const full = limits.filter((rule) => !admit([{ amount: taken[rule.key] ?? 0, effectAtMs: null }], rule, rule.phases.length, 0).admitted)
-  const waits = await Promise.all(full.map(async (rule) => ({ rule: rule.name, retryAfterMs: await waitFor(trx, rule) })))
+async function overLimit(trx: Knex, { limits }: Rules, taken: Record<string, number>): Promise<Refused | null> {
+  const takenOf = ({ key }: KeyedRule) => taken[key] ?? 0
+  const full = limits.filter((rule) => !admit([{ amount: takenOf(rule), effectAtMs: null }], rule, wantedOf(rule), 0).admitted)
+  const waits = await Promise.all(
+    full.map(async (rule) => ({ rule: rule.name, retryAfterMs: await waitFor(trx, rule), limit: rule.limit, taken: takenOf(rule), wanted: wantedOf(rule) })),
+  )
   const [longest] = waits.sort((a, b) => b.retryAfterMs - a.retryAfterMs)
   return longest ? { reserved: false, because: 'limited', ...longest } : null
 }
+
+const wantedOf = ({ slots }: KeyedRule): number => slots.reduce((sum, { amount }) => sum + amount, 0)
 
 /** Only a refusal has to know which effects leave the window first. */
 async function waitFor(trx: Knex, rule: KeyedRule): Promise<number> {
   const log = await rows<{ amount: number; effect_ms: number | null; now_ms: number }>(trx, logSql, { key: rule.key, windowMs: rule.windowMs, limit: logLimit })
   const entries = log.map(({ amount, effect_ms: effectAtMs }): LimitEntry => ({ amount, effectAtMs }))
-  const admission = admit(entries, rule, rule.phases.length, log[0]?.now_ms ?? 0)
+  const admission = admit(entries, rule, wantedOf(rule), log[0]?.now_ms ?? 0)
   return admission.admitted ? 1 : Math.ceil(admission.retryAfterMs) // room came back while we looked
 }
 
@@ -200,7 +253,7 @@ const logSql = `
 async function take(trx: Knex, wanted: Reservation, { limits }: Rules, claimToken: number, step?: StepOf<Reserved>): Promise<Reserved> {
   const { id, workload, action } = wanted
   const { cluster, namespace, kind, name } = workload
-  const slots = limits.flatMap((rule) => rule.phases.map((phase) => ({ phase, key: rule.key, window_ms: rule.windowMs })))
+  const slots = limits.flatMap((rule) => rule.slots.map((slot) => ({ ...slot, key: rule.key, window_ms: rule.windowMs })))
   const reserved: Reserved = { reserved: true, claimToken }
   await write(trx, {
     changes: takeSql,
@@ -218,6 +271,22 @@ const takeSql = `
   ), acting as (
     update ledger.request set phase = 'acting' where id = :id and phase <> 'closed'
   ), reserved as (
-    insert into ledger.reservation (id, phase, key, window_ms)
-    select :id, s.phase, s.key, s.window_ms from jsonb_to_recordset(:slots::jsonb) as s(phase text, key text, window_ms bigint)
+    insert into ledger.reservation (id, phase, key, amount, window_ms)
+    select :id, s.phase, s.key, s.amount, s.window_ms from jsonb_to_recordset(:slots::jsonb) as s(phase text, key text, amount integer, window_ms bigint)
   )`
+
+/** The claim is kept for a person from here on; the run that asked ends as `needs_human`, and \`aegis release\` gives it back. */
+async function quarantine(trx: Knex, { id, workload, action, flap }: Reservation, refusal: Extract<Reserved, { because: 'quarantined' }>, claimToken: number, step?: StepOf<Reserved>): Promise<Reserved> {
+  const { cluster, namespace, kind, name } = workload
+  await write(trx, {
+    changes: `
+      kept as (
+        update ledger.claim set state = 'kept', holder = :id, action = :action, token = :claimToken, since = now()
+        where cluster = :cluster and namespace = :namespace and kind = :kind and name = :name
+      )`,
+    parameters: { id, cluster, namespace, kind, name, action, claimToken },
+    entry: { stream: id, stepKey: `quarantined/${claimToken}`, kind: 'quarantined', actor: systemActor, body: { claim: claimToken, workload, effects: refusal.effects, ...flap } },
+    step: step?.(refusal),
+  })
+  return refusal
+}

@@ -49,7 +49,7 @@ type Permitted = { policy: string; acted_at: Mode; rung: Mode | null }
 export async function demoteAfter(trx: Knex, request: RequestRow, ending: Ending, acted: boolean): Promise<void> {
   if (!isBad(ending, acted)) return
   await lockRungs(trx)
-  for (const { policy, acted_at: actedAt, rung } of await rows<Permitted>(trx, permittedSql, { id: request.id })) {
+  for (const { policy, acted_at: actedAt, rung } of await permittedBy(trx, request.id)) {
     const mode = demotedTo(actedAt, rung)
     if (mode === null) continue
     const { cluster, namespace } = request
@@ -59,7 +59,9 @@ export async function demoteAfter(trx: Knex, request: RequestRow, ending: Ending
   }
 }
 
-// Of the decision behind the act's own warrant.
+/** The policies behind the act's own warrant. */
+export const permittedBy = (trx: Knex, id: string): Promise<Permitted[]> => rows<Permitted>(trx, permittedSql, { id })
+
 const permittedSql = `
   select s.policy, s.mode as acted_at, (
       select g.mode from ledger.rung g where g.policy_id = s.policy and g.cluster = r.cluster and g.namespace = r.namespace order by g.seq desc limit 1

@@ -74,7 +74,7 @@ export const getRemediation = guarded(async (db: Knex, id: string): Promise<Reme
 async function newestPlan(db: Knex, id: string): Promise<StoredPlan | null> {
   const row = await first<Parameters<typeof toStoredPlan>[0]>(
     db,
-    'select digest, plan, baseline, observed_at from ledger.plan where id = :id order by saved_at desc limit 1',
+    'select digest, plan, baseline, labels, terms, observed_at from ledger.plan where id = :id order by saved_at desc limit 1',
     { id },
   )
   return row ? toStoredPlan(row) : null

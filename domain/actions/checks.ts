@@ -1,5 +1,5 @@
 import { namespaceAllowed, protectedNamespaces } from '../namespaces.ts'
-import type { CheckResult, Plan, Refusal, ScaleDeploymentPlan } from '../plan.ts'
+import type { CheckResult, Plan, Refusal, ScaleDeploymentPlan, WorkloadTerms } from '../plan.ts'
 import type { DeploymentSeen, Manager, PodSeen } from './observation.ts'
 import type { Shortage } from './quota.ts'
 
@@ -51,7 +51,7 @@ function stillAsPlanned(plan: Plan, replicas: number, templateHash: string): boo
 
 export const ignoredCheck = (ignored: boolean): Check =>
   ignored
-    ? fail('ignored', 'ignored', 'the target, its workload or its namespace carries `aegis.dev/ignore`')
+    ? fail('ignored', 'ignored', 'the target, its workload or its namespace carries `aegis.dev/ignore` as an annotation or a label')
     : pass('ignored', 'nothing asks Aegis to keep its hands off')
 
 /**
@@ -98,6 +98,22 @@ export function availabilityCheck(podReady: boolean, ready: number): Check {
   if (podReady && ready <= 1) return warn('availability', 'this is the only ready pod: nothing serves until its replacement is ready')
   return pass('availability', podReady ? `${ready - 1} other pods stay ready` : 'the pod serves nothing as it is')
 }
+
+/** How many pods something wants ready, and what that is. */
+export type Floor = { name: string; pods: number }
+
+/** Ready pods never fall below a floor by our hand. Where there are fewer already, what takes none down may pass. */
+export function floorCheck(ready: number, taken: number, floors: readonly Floor[]): Check {
+  const highest = floors.toSorted((a, b) => b.pods - a.pods)[0]
+  const after = ready - taken
+  if (taken === 0 || !highest || after >= highest.pods) return pass('min_available', highest ? `${after} pods stay ready, and ${highest.name} asks for ${highest.pods}` : 'no floor is set for its ready pods')
+  const message = `${ready} pods are ready and this would take ${taken} down, but ${highest.name} asks for ${highest.pods}: add pods first, or lower that`
+  return fail('min_available', 'below_min_available', message)
+}
+
+/** The floor that the workload's owner set beside it. */
+export const annotatedFloors = ({ minAvailable }: Pick<WorkloadTerms, 'minAvailable'>): Floor[] =>
+  minAvailable === null ? [] : [{ name: 'the annotation `aegis.dev/min-available`', pods: minAvailable }]
 
 export type Permission = { verb: string; resource: string; allowed: boolean }
 

@@ -1,4 +1,4 @@
-import type { Health, ObservedLabels, RevisionPin } from '../plan.ts'
+import type { Health, ObservedLabels, RevisionPin, WorkloadTerms } from '../plan.ts'
 import type { Target, WorkloadRef } from '../remediation.ts'
 import type { Stamp } from '../stamp.ts'
 
@@ -14,6 +14,7 @@ type Common = {
   /** `aegis.dev/ignore: "true"` on the target, what owns it, or the namespace. */
   ignored: boolean
   labels: ObservedLabels
+  terms: WorkloadTerms
   /** Of the target's workload; of the Deployment itself where that is the target. */
   health: Health
   stamps: Stamp[]

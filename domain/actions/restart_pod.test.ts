@@ -12,6 +12,7 @@ const pod: PodObservation = {
   ignored: false,
   health: { desired: 3, updated: 3, ready: 2, available: 2, failing: 1, restarts: 0, faults: ['stuck_pod'] },
   labels: { workload: {}, namespace: {} },
+  terms: { errorBudgetExhausted: false, minAvailable: null, maxUnavailable: null },
   stamps: [],
   terminating: false,
   phase: 'Running',

@@ -55,6 +55,8 @@ export type RemediationFacts = {
   health: Health | null
   /** For a pod: whether it was ready. Replacing an unready pod costs no ready pod. */
   podReady: boolean
+  /** Somebody said so beside the workload. */
+  errorBudgetExhausted?: boolean
   /** Labels of the workload and of its namespace; leave out what could not be read. */
   labels?: Readonly<Record<string, string>>
   namespaceLabels?: Readonly<Record<string, string>>
@@ -85,7 +87,7 @@ export function policyInput(facts: RemediationFacts): PolicyInput {
       ...(namespaceLabels ? { namespaceLabels } : { unread: ['namespaceLabels'] }),
     },
     request: requestFacts(plan, health, facts.podReady),
-    target: { ...health },
+    target: health === null ? {} : { ...health, errorBudget: facts.errorBudgetExhausted ? 'exhausted' : 'unsaid' },
     history: facts.history,
     approvals: facts.approvals,
     now: facts.now,

@@ -1,12 +1,12 @@
 import { expect, test } from '@jest/globals'
 import { agenda } from './agenda.ts'
 import type { WorkloadFacts } from './facts.ts'
-import { nothingSeen, observe, type WatchRules } from './observe.ts'
+import { nothingSeen, observe, usualLooks, type WatchRules } from './observe.ts'
 
 const now = 1_800_000_000_000
 const rules: WatchRules = {
   dwellMs: { stuck_rollout: 0, crash_loop: 0, image_pull: 0, oom_killed: 0, never_ready: 0, stuck_pod: 0 },
-  acts: () => true, majorityStopPercent: 0, requestsPerMinute: 1_000, isoTime: (ms) => new Date(ms).toISOString(),
+  ...usualLooks, acts: () => true, majorityStopPercent: 0, requestsPerMinute: 1_000, isoTime: (ms) => new Date(ms).toISOString(),
 }
 
 const workload = (name: string, waiting: string | null, readAtMs = now): WorkloadFacts => ({

@@ -2,7 +2,9 @@ import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import type { PodFacts, WorkloadFacts } from './facts.ts'
 import type { Incident } from './incident.ts'
-import { freshMs, keepOpen, looksNeeded, nothingSeen, observe, putBack, remindEveryMs, type Observed, type WatchRules, type WatchState } from './observe.ts'
+import { keepOpen, nothingSeen, observe, putBack, remindEveryMs, usualLooks, type Observed, type WatchRules, type WatchState } from './observe.ts'
+
+const { looks: looksNeeded, freshMs } = usualLooks
 
 const start = 1_800_000_000_000
 const tickMs = 2_000
@@ -11,6 +13,7 @@ const dwellMs = 10_000
 const rules: WatchRules = {
   dwellMs: { stuck_rollout: dwellMs, crash_loop: dwellMs, image_pull: dwellMs, oom_killed: dwellMs, never_ready: 60_000, stuck_pod: dwellMs },
   acts: ({ fault }) => fault !== 'never_ready',
+  ...usualLooks,
   majorityStopPercent: 0,
   requestsPerMinute: 30,
   isoTime: (ms) => new Date(ms).toISOString(),

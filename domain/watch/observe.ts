@@ -7,6 +7,9 @@ import { isMajority, room, type Majority } from './guards.ts'
 export type WatchRules = {
   /** How long a fault must have held, in milliseconds. */
   dwellMs: Readonly<Record<FaultClass, number>>
+  /** Over how many fresh looks, and how old a view may be to prove anything, a fault or its end. */
+  looks: number
+  freshMs: number
   /** Whether the rules lead from this incident to an action. The guards hold only those that do. */
   acts(incident: Incident): boolean
   /** At this share of failing workloads nothing is asked for: it is not a local fault then. 0 switches it off. */
@@ -51,9 +54,8 @@ export type Observed = {
   held: Incident[]
 }
 
-/** A view older than this proves nothing, neither a fault nor its end. */
-export const freshMs = 30_000
-export const looksNeeded = 3
+/** What a watcher is given unless its settings say otherwise. */
+export const usualLooks = { looks: 3, freshMs: 30_000 }
 /** Looks closer together than this count as one. */
 export const lookSpacingMs = 900
 export const remindEveryMs = 60_000
@@ -62,12 +64,13 @@ export const nothingSeen: WatchState = { cases: new Map(), requestedAtMs: [], ma
 
 /**
  * Follows what a whole view of one cluster shows. `facts` holds every watched workload: one that is
- * missing is gone. A fault is raised once it has held for its dwell and over three fresh looks.
+ * missing is gone. A fault is raised once it has held for its dwell and over enough fresh looks.
  */
 export function observe(state: WatchState, facts: readonly WorkloadFacts[], nowMs: number, rules: WatchRules): Observed {
   const seen = look(facts, nowMs)
   const followed = follow(state.cases, seen, nowMs, rules)
   const majority = isMajority(seen.watched, seen.failing.size, rules.majorityStopPercent)
+  const isGone = ({ absences }: Case) => absences >= rules.looks
   const clear = followed.filter(isGone)
   const lasting = followed.filter((one) => !isGone(one))
 
@@ -99,13 +102,12 @@ export function putBack(state: WatchState, incident: Incident): WatchState {
 /** Keeps following an incident whose end could not be handed over; the next look finds it gone again. */
 export function keepOpen(state: WatchState, incident: Incident, nowMs: number): WatchState {
   const { key, workload } = incident
-  const open: Case = { incident, workloadUid: workload.uid, firstSeenMs: nowMs, countedAtMs: 0, looks: 0, absences: looksNeeded - 1, raisedAtMs: nowMs, toldAtMs: nowMs }
+  const open: Case = { incident, workloadUid: workload.uid, firstSeenMs: nowMs, countedAtMs: 0, looks: 0, absences: usualLooks.looks - 1, raisedAtMs: nowMs, toldAtMs: nowMs }
   return { ...state, cases: new Map(state.cases).set(key.fingerprint, open) }
 }
 
 const incidentIn = ({ incident }: Case) => incident
 const keyOf = ({ incident }: Case) => incident.key.fingerprint
-const isGone = ({ absences }: Case) => absences >= looksNeeded
 const oldestFirst = (a: Case, b: Case) => a.incident.startedAtMs - b.incident.startedAtMs || (keyOf(a) < keyOf(b) ? -1 : 1)
 
 type Sighting = { workload: WorkloadFacts; fault: Fault }
@@ -126,7 +128,7 @@ function look(facts: readonly WorkloadFacts[], nowMs: number): Seen {
 function follow(cases: WatchState['cases'], seen: Seen, nowMs: number, rules: WatchRules): Case[] {
   const known = [...cases.values()].flatMap((one) => countOn(one, seen, nowMs, rules))
   const opened = [...seen.faults]
-    .filter(([key, { workload }]) => !cases.has(key) && isFresh(workload, nowMs))
+    .filter(([key, { workload }]) => !cases.has(key) && isFresh(workload, nowMs, rules))
     .map(([, { workload, fault }]): Case => {
       const incident = incidentOf(workload, fault, rules.isoTime)
       return { incident, workloadUid: workload.uid, firstSeenMs: workload.readAtMs, countedAtMs: workload.readAtMs, looks: 1, absences: 0, raisedAtMs: null, toldAtMs: null }
@@ -134,11 +136,11 @@ function follow(cases: WatchState['cases'], seen: Seen, nowMs: number, rules: Wa
   return [...known, ...opened]
 }
 
-const isFresh = ({ readAtMs }: WorkloadFacts, nowMs: number) => nowMs - readAtMs <= freshMs
+const isFresh = ({ readAtMs }: WorkloadFacts, nowMs: number, { freshMs }: WatchRules) => nowMs - readAtMs <= freshMs
 
 function countOn(one: Case, seen: Seen, nowMs: number, rules: WatchRules): Case[] {
   const workload = seen.byUid.get(one.workloadUid)
-  if (workload && !isFresh(workload, nowMs)) return [one]
+  if (workload && !isFresh(workload, nowMs, rules)) return [one]
   const readAtMs = workload ? workload.readAtMs : nowMs
   if (readAtMs - one.countedAtMs < lookSpacingMs) return [one]
   const sighting = seen.faults.get(keyOf(one))
@@ -147,12 +149,12 @@ function countOn(one: Case, seen: Seen, nowMs: number, rules: WatchRules): Case[
   const now = incidentOf(sighting.workload, sighting.fault, rules.isoTime)
   // What was raised keeps its key: pods come and go while the fault stays the same.
   const incident = one.raisedAtMs === null ? now : { ...now, key }
-  const continued = one.countedAtMs > 0 && readAtMs - one.countedAtMs <= freshMs // a gap in looking is no evidence
+  const continued = one.countedAtMs > 0 && readAtMs - one.countedAtMs <= rules.freshMs // a gap in looking is no evidence
   return [{ ...one, incident, countedAtMs: readAtMs, absences: 0, looks: continued ? one.looks + 1 : 1, firstSeenMs: continued ? one.firstSeenMs : readAtMs }]
 }
 
 function isDue(one: Case, sighting: Sighting | undefined, nowMs: number, rules: WatchRules): boolean {
-  if (!sighting || one.looks < looksNeeded || !isFresh(sighting.workload, nowMs)) return false
+  if (!sighting || one.looks < rules.looks || !isFresh(sighting.workload, nowMs, rules)) return false
   return nowMs - (sighting.fault.heldSinceMs ?? one.firstSeenMs) >= rules.dwellMs[sighting.fault.fault]
 }
 

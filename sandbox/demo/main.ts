@@ -3,6 +3,7 @@ import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startAegis, type Aegis } from '../aegis.ts'
 import { startApiProxy } from '../faults/http-proxy.ts'
+import { openGuards } from '../open-guards.ts'
 import { checkout } from '../setup/programs.mjs'
 import { defaultDirectory, startStack, updateStackFile, type Stack } from '../stack.ts'
 import { aegisApi, type AegisApi } from './aegis-api.ts'
@@ -22,10 +23,10 @@ const policyFile = join(policyDirectory, 'demo.yaml')
 
 /** Short times, so that a demo does not wait for what production should wait for; the rules file has the dwell times. */
 const settings = {
+  ...openGuards,
   AEGIS_MODE: 'auto',
   AEGIS_NAMESPACES: 'demo-*',
   AEGIS_WATCH_NAMESPACES: `${namespaceOf('a')},${namespaceOf('b')}`,
-  AEGIS_MAJORITY_STOP_PERCENT: '0',
   AEGIS_SETTLE_MS: '3000',
   AEGIS_VERIFY_TIMEOUT_MS: '40000',
   AEGIS_DEADLINE_MS: '90000',

@@ -7,6 +7,7 @@ import { actionNames } from '../../domain/remediation.ts'
 import { startAegis, type Aegis } from '../../sandbox/aegis.ts'
 import { mutationsBy } from '../../sandbox/audit.ts'
 import { manageNamespace } from '../../sandbox/servers/backstop.ts'
+import { openGuards } from '../../sandbox/open-guards.ts'
 import { checkout } from '../../sandbox/setup/programs.mjs'
 import { alert, webhook } from '../helpers/alerts.ts'
 import { thawed } from '../helpers/freeze.ts'
@@ -40,6 +41,7 @@ ${readFileSync(join(checkout, 'policies/20-production.yaml'), 'utf8')}
 `
 
 const settings = {
+  ...openGuards,
   AEGIS_MODE: 'auto',
   AEGIS_NAMESPACES: 'e2e-*',
   AEGIS_NAMESPACE_MODES: 'e2e-suggest=suggest,e2e-observe=observe',

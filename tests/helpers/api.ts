@@ -17,6 +17,7 @@ import { createKeys, signerOf, verifierOf } from '../../adapters/signing.ts'
 import { createApp } from '../../api/app.ts'
 import { keyLookup, newApiKey } from '../../api/authentication.ts'
 import { callerLookup } from '../../api/callers.ts'
+import { httpLimits, type HttpLimitRules } from '../../api/http-limits.ts'
 import { policyAudit } from '../../api/policy-question.ts'
 import { problemSchema, type Problem } from '../../api/problems.ts'
 import { ndjson, type ApiDeps, type ApiSettings, type Route } from '../../api/route.ts'
@@ -67,10 +68,14 @@ function sealingKey() {
   return secrets
 }
 
-/** `directory`: what is synced; null for nothing, the shipped policies when left out. */
-export type ApiOptions = { db: Knex; temporal: string; directory?: string | null; settings?: Partial<ApiSettings>; log?: (line: string) => void }
+const manyCalls = { limit: 1_000_000, windowMs: 1_000 }
+/** Tests call from one address, often without a credential. */
+const plenty: HttpLimitRules = { principal: manyCalls, route: manyCalls, address: manyCalls }
 
-export async function startApi({ db, temporal, directory = join(checkout, 'policies'), settings: changes = {}, log = () => undefined }: ApiOptions): Promise<TestApi> {
+/** `directory`: what is synced; null for nothing, the shipped policies when left out. */
+export type ApiOptions = { db: Knex; temporal: string; directory?: string | null; settings?: Partial<ApiSettings>; limits?: HttpLimitRules; log?: (line: string) => void }
+
+export async function startApi({ db, temporal, directory = join(checkout, 'policies'), settings: changes = {}, limits = plenty, log = () => undefined }: ApiOptions): Promise<TestApi> {
   const rules = await loadRules(join(checkout, 'rules/default.yaml'))
   const publisher = { db, ...policyKeys }
   const policies = publishedPolicies(db, { verify: publisher.verify, reloadMs: 60_000 })
@@ -96,6 +101,7 @@ export async function startApi({ db, temporal, directory = join(checkout, 'polic
     temporal: temporalHealth(client, ['main', 'edge']),
     log: logger,
     metrics,
+    httpLimits: httpLimits(limits),
   }
   const server = createServer(createApp(deps))
   const url = await listen(server)

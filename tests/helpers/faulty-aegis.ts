@@ -10,6 +10,7 @@ import { startAegis, type Aegis, type AegisProcess } from '../../sandbox/aegis.t
 import { startGrpcProxy, type GrpcProxy } from '../../sandbox/faults/grpc-proxy.ts'
 import { startApiProxy, type ApiProxy } from '../../sandbox/faults/http-proxy.ts'
 import { startPostgresProxy, type PostgresProxy } from '../../sandbox/faults/postgres-proxy.ts'
+import { openGuards } from '../../sandbox/open-guards.ts'
 import { freePorts } from '../../sandbox/ports.ts'
 import { startServer, untilReady } from '../../sandbox/processes.ts'
 import { checkout } from '../../sandbox/setup/programs.mjs'
@@ -36,6 +37,7 @@ export type Standby = { pid: number; stop(): void }
 
 /** Short times, wide limits: these tests are about faults, not about waiting. */
 const settings = {
+  ...openGuards,
   AEGIS_MODE: 'auto',
   AEGIS_NAMESPACES: 'crash-*',
   AEGIS_SETTLE_MS: '700',

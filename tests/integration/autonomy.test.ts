@@ -10,7 +10,7 @@ import { saveVerification } from '../../adapters/postgres/verifications.ts'
 import type { Door, Mode, Outcome } from '../../domain/remediation.ts'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
 import { cli } from '../helpers/cli.ts'
-import { answered, bob, decided, digest, freshId, openDatabase, person, reservationOf, started, warranted, workload, type TestDatabase } from './postgres/database.ts'
+import { answered, bob, decided, digest, freshId, neverBreaks, openDatabase, person, reservationOf, started, warranted, workload, type TestDatabase } from './postgres/database.ts'
 
 /** One that the shipped policies have. */
 const policy = 'scale-up-a-little'
@@ -38,7 +38,7 @@ const placeOf = async (namespace: string): Promise<Place> => ((await api.call('G
 const step = (word: 'promote' | 'demote', namespace: string, mode: string, key = admin) => api.call('POST', `${path}/${word}`, { key, body: { policy, namespace, mode, reason: 'because of the evidence' } })
 
 const close = (id: string, outcome: Outcome) =>
-  closeRemediation(db.decision, { id, ending: { outcome, reason: 'r', message: 'm', verdict: null }, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId })
+  closeRemediation(db.decision, { id, ending: { outcome, reason: 'r', message: 'm', verdict: null }, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId, breaker: neverBreaks })
 
 /** Suggested by itself so long ago, and started by a person so soon afterwards, if at all. */
 async function suggested({ namespace, agoMs = 2 * dayMs, name, takenAfterMs, door = 'alert', by = 'api' }: { namespace: string; agoMs?: number; name?: string; takenAfterMs?: number; door?: Door; by?: Door }): Promise<string> {

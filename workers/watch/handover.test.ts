@@ -2,12 +2,12 @@ import { expect, test } from '@jest/globals'
 import { Failure } from '../../domain/failure.ts'
 import type { WorkloadFacts } from '../../domain/watch/facts.ts'
 import type { Incident } from '../../domain/watch/incident.ts'
-import { nothingSeen, observe, type WatchRules } from '../../domain/watch/observe.ts'
+import { nothingSeen, observe, usualLooks, type WatchRules } from '../../domain/watch/observe.ts'
 import { handOverAll, type Handover } from './handover.ts'
 
 const rules: WatchRules = {
   dwellMs: { stuck_rollout: 0, crash_loop: 0, image_pull: 0, oom_killed: 0, never_ready: 0, stuck_pod: 0 },
-  acts: () => true, majorityStopPercent: 0, requestsPerMinute: 30, isoTime: (ms) => new Date(ms).toISOString(),
+  ...usualLooks, acts: () => true, majorityStopPercent: 0, requestsPerMinute: 30, isoTime: (ms) => new Date(ms).toISOString(),
 }
 
 const workload = (name: string, waiting: string | null, readAtMs: number): WorkloadFacts => ({

@@ -40,6 +40,7 @@ const known: Readonly<Record<string, KnownFact>> = {
   'request.undo': text(['planned', 'none']), 'request.percentOfReady': number(),
   'request.replicas': number(scaling), 'request.deltaReplicas': number(scaling), 'request.revision': number([policyAction.rollback_deployment]),
   ...Object.fromEntries(['desired', 'ready', 'available', 'updated', 'failing', 'restarts'].map((name) => [`target.${name}`, number()])),
+  'target.errorBudget': { type: 'text', guaranteed: always, words: ['exhausted', 'unsaid'] },
   'target.faults': { type: 'list', guaranteed: always, words: faultClasses },
   'history.sinceLastActionMs': number([]),
 }

@@ -77,7 +77,7 @@ function usualRequest({ tzdata }: Ground, action: string, segments: readonly str
     type,
     context: { severity: 'high', door: 'alert', fault: 'none', cluster, namespace, workload: { kind: kind === 'pod' ? 'deployment' : kind, name }, attempt: 1 },
     request: requestOf(action),
-    target: { desired: 4, updated: 4, ready: 4, available: 4, failing: 0, restarts: 0, faults: [] },
+    target: { desired: 4, updated: 4, ready: 4, available: 4, failing: 0, restarts: 0, faults: [], errorBudget: 'unsaid' },
     history: { sinceLastActionMs: null, workload: windows, namespace: windows, action: windows },
     approvals: [],
     now,

@@ -51,7 +51,7 @@ test('preflight of a scale takes two rounds, and lists no pods and no ReplicaSet
   expect(warm).toEqual([1, 5])
   expect(asked).not.toContain('GET pods')
   expect(asked).not.toContain('GET replicasets')
-  expect((await roundsOfPreflight(await scaling('counted', 2))).warm).toEqual([1, 4]) // fewer pods need no room
+  expect((await roundsOfPreflight(await scaling('counted', 2))).warm).toEqual([1, 5]) // fewer pods need no room, and disruption budgets have a say
 })
 
 test('preflight of a scale in a namespace with a quota takes one request more', async () => {
@@ -65,8 +65,8 @@ test('preflight of a rollback takes three rounds', async () => {
   await deploy('countedback')
   await breakIt('countedback')
   const { cold, warm } = await roundsOfPreflight(await rollingBack('countedback'))
-  expect(cold).toEqual([1, 8, 1]) // the dry run of the change needs the template that the ReplicaSets hold
-  expect(warm).toEqual([1, 4, 1])
+  expect(cold).toEqual([1, 9, 1]) // the dry run of the change needs the template that the ReplicaSets hold
+  expect(warm).toEqual([1, 5, 1])
 })
 
 test('preflight of a restart takes three rounds, and reads the workload once', async () => {

@@ -11,6 +11,7 @@ import { reserve, type Reservation } from '../../../adapters/postgres/reserve.ts
 import { createLoginRoles, databaseRoles, loginName, type DatabaseRole } from '../../../adapters/postgres/roles.ts'
 import { saveWarrant, type WarrantRow } from '../../../adapters/postgres/warrants.ts'
 import type { Standing } from '../../../domain/autonomy/standing.ts'
+import type { BreakerRules } from '../../../domain/guards/breaker.ts'
 import type { Plan } from '../../../domain/plan.ts'
 import type { EffectPhase, Principal, WorkloadRef } from '../../../domain/remediation.ts'
 import { uuidv7 } from '../../../domain/uuid.ts'
@@ -96,6 +97,11 @@ export const reservationOf = (id: string, over: Partial<Reservation> = {}): Rese
   limits: [],
   concurrency: [],
   undo: true,
+  planDigest: digest,
+  budgets: [],
+  objection: null,
+  flap: { limit: 1_000, windowMs: 60_000 },
+  afterActionMs: 0,
   ...over,
 })
 
@@ -111,7 +117,7 @@ export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { 
   const { proceed = 'act', answerBy = null, input = { action: 'deployment:scale' }, standing = [], binding = [], ...draft } = over
   const id = await started(db, draft)
   const decisionId = randomUUID()
-  await savePlan(db.decision, { id, plan: planOf(), digest, baseline: health, labels: { workload: {}, namespace: null }, observedAt: new Date().toISOString(), watch: { settleMs: 0, timeoutMs: 0 } })
+  await savePlan(db.decision, { id, plan: planOf(), digest, baseline: health, labels: { workload: {}, namespace: null }, terms: null, observedAt: new Date().toISOString(), watch: { settleMs: 0, timeoutMs: 0 } })
   await answered(db, { decisionId, id, input, proceed, answerBy, standing, binding })
   if (proceed === 'ask') await setPhase(db.decision, id, 'awaiting_approval')
   return { id, decisionId }
@@ -165,5 +171,8 @@ export async function recorded(db: TestDatabase, over: Parameters<typeof permitt
   if (answer !== 'recorded') throw new Error(`not recorded: ${answer}`)
   return given
 }
+
+/** For tests of other things, in which one policy permits much that ends badly. */
+export const neverBreaks: BreakerRules = { failures: 1_000, windowMs: 1, percent: 100, last: 1_000 }
 
 export const times = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, index) => make(index))

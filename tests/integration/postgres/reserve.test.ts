@@ -36,7 +36,7 @@ describe('limits', () => {
     const answers = await Promise.all([...wanted, ...wanted].map((each, index) => reserve(index % 2 ? db.decision : other, each)))
     const admitted = new Set(answers.flatMap((answer, index) => (answer.reserved ? [ids[index % 60]] : [])))
     expect(admitted.size).toBe(5)
-    expect(answers.filter(({ reserved }) => !reserved)).toContainEqual({ reserved: false, because: 'limited', rule: 'scale', retryAfterMs: 60_000 })
+    expect(answers.filter(({ reserved }) => !reserved)).toContainEqual({ reserved: false, because: 'limited', rule: 'scale', retryAfterMs: 60_000, limit: 5, taken: 5, wanted: 1 })
   })
 
   test('without the lock on the key, more than five get in: the test above bites', async () => {

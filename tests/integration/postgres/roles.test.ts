@@ -84,6 +84,10 @@ const foreign: [DatabaseRole, string, string][] = [
   ['api', 'release room without a trace', `update ledger.reservation set released_at = now()`],
   ['api', 'rewrite an answer', `update ledger.answer set kind = 'approve'`],
   ['api', 'bind a run', `update ledger.request set first_run_id = 'x'`],
+  ['api', 'open a breaker', `insert into ledger.breaker (breaker_id) values (gen_random_uuid())`],
+  ['decision', 'close a breaker', `update ledger.breaker set closed_at = now(), closed_by = 'x'`],
+  ['decision', 'cancel a scheduled freeze', `update ledger.freeze_window set cancelled_at = now(), cancelled_by = 'x'`],
+  ['decision', 'forget that a workload was released', `update ledger.claim set released_at = null`],
   ['api', 'move a rung', `update ledger.rung set mode = 'auto'`],
   ['execution', 'step down a rung', `insert into ledger.rung (rung_id) values (gen_random_uuid())`],
   ['watcher', 'step down a rung', `insert into ledger.rung (rung_id) values (gen_random_uuid())`],
@@ -131,9 +135,9 @@ test.each([
 
 /** Of every kind of entry there is, who writes it. */
 const writers: Record<string, readonly DatabaseRole[]> = {
-  ...Object.fromEntries(['planned', 'decision', 'reserved', 'handed_off', 'warrant', 'closed'].map((kind) => [kind, ['decision']])),
+  ...Object.fromEntries(['planned', 'decision', 'reserved', 'handed_off', 'warrant', 'closed', 'breaker_opened', 'quarantined'].map((kind) => [kind, ['decision']])),
   ...Object.fromEntries(['preflight', 'intent', 'attempt', 'fencing', 'settled', 'verified'].map((kind) => [kind, ['execution']])),
-  ...Object.fromEntries(['answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published', 'caller_key_created', 'caller_key_activated', 'caller_key_retiring', 'caller_key_revoked', 'caller_key_used', 'signature_refused', 'signatures_refused', 'exception_proposed', 'exception_decided'].map((kind) => [kind, ['api']])),
+  ...Object.fromEntries(['answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published', 'caller_key_created', 'caller_key_activated', 'caller_key_retiring', 'caller_key_revoked', 'caller_key_used', 'signature_refused', 'signatures_refused', 'exception_proposed', 'exception_decided', 'breaker_closed', 'freeze_scheduled', 'freeze_cancelled'].map((kind) => [kind, ['api']])),
   step: ['decision', 'execution'],
   ...Object.fromEntries(['freeze_applied', 'freeze_kept', 'freeze_thawed'].map((kind) => [kind, ['guard']])),
   demoted: ['api', 'decision'],

@@ -4,7 +4,7 @@ import type { ActivityExecuteInput } from '@temporalio/worker'
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 import { decisionSteps } from '../../../activities/decision.ts'
-import type { DecisionDeps, ExecutionDeps } from '../../../activities/deps.ts'
+import type { DecisionDeps, ExecutionDeps, GuardRules } from '../../../activities/deps.ts'
 import { executionSteps } from '../../../activities/execution.ts'
 import { stepInterceptor } from '../../../activities/interceptor.ts'
 import type { StepRecord } from '../../../adapters/postgres/steps.ts'
@@ -15,6 +15,7 @@ import * as store from '../../../adapters/postgres/store.ts'
 import { sha256Hex } from '../../../adapters/signing.ts'
 import type { DeploymentObservation } from '../../../domain/actions/observation.ts'
 import type { AttemptRead } from '../../../domain/actions/situation.ts'
+import { usualBreaker } from '../../../domain/guards/breaker.ts'
 import { firstBrokenLink } from '../../../domain/ledger.ts'
 import { countingProxy, type Count, type CountingProxy } from './counting-proxy.ts'
 import { draftOf, freshId, health, openDatabase, workload, type TestDatabase } from './database.ts'
@@ -53,12 +54,17 @@ const name = randomUUID()
 const target = { cluster: 'main', namespace: 'shop', kind: 'Deployment', name } as const
 
 const observation: DeploymentObservation = {
-  kind: 'Deployment', target, uid: `uid-${name}`, resourceVersion: '1', workload: workload(name), ignored: false, health, labels: { workload: {}, namespace: {} }, stamps: [],
+  kind: 'Deployment', target, uid: `uid-${name}`, resourceVersion: '1', workload: workload(name), ignored: false, health, labels: { workload: {}, namespace: {} }, terms: { errorBudgetExhausted: false, minAvailable: null, maxUnavailable: 1 }, stamps: [],
   generation: 3, observedGeneration: 3, replicas: 2, paused: false, templateHash: 'aa', revisionHistoryLimit: 10, revisions: [], managers: [],
 }
 const read: AttemptRead = { exists: true, kind: 'Deployment', uid: `uid-${name}`, resourceVersion: '1', stamps: [], generation: 3, replicas: 2, paused: false, templateHash: 'aa', annotated: true }
 const scaled = { ...health, desired: 4, updated: 4, ready: 4, available: 4 }
 const timing = { settleMs: 0, verifyTimeoutMs: 1_000, undoTimeoutMs: 1_000, fenceTimeoutMs: 1_000 }
+
+const guards: GuardRules = {
+  disruption: { workloadPercent: 20, namespacePercent: 10, windowMs: 60_000 }, majorityPercent: 40, afterRolloutMs: 60_000, afterActionMs: 60_000,
+  flap: { limit: 1_000, windowMs: 60_000 }, breaker: usualBreaker,
+}
 
 const decisionDeps = () => ({
   db: pools.decision, store, sha256: sha256Hex, freshId, freshNonce: randomUUID,
@@ -69,6 +75,7 @@ const decisionDeps = () => ({
     modeOf: () => 'auto', tzdata: '2025b', timing, approvalTimeoutMs: 1_000,
     limits: [{ key: 'scale', action: 'scale_deployment', scope: 'workload', limit: 9, windowMs: 60_000 }],
     concurrency: [{ key: 'at-once', scope: 'cluster', limit: 9 }],
+    namespaces: ['shop'], policyTrialMs: 86_400_000, isProduction: () => false, guards,
   },
 }) as unknown as DecisionDeps
 
@@ -127,11 +134,11 @@ async function heal(): Promise<{ id: string; costs: Record<string, Count> }> {
 
 const total = (costs: Record<string, Count>, what: keyof Count) => Object.values(costs).reduce((sum, cost) => sum + cost[what], 0)
 
-test('a healed remediation takes at most 22 transactions and 46 statements', async () => {
+test('a healed remediation takes at most 23 transactions and 46 statements', async () => {
   await heal() // connections are opened, and the workload has been acted on before
   const { costs } = await heal()
   console.log(Object.entries(costs).map(([step, { statements, transactions }]) => `${step}: ${statements} in ${transactions}`).join('\n'))
-  expect(total(costs, 'transactions')).toBeLessThanOrEqual(22)
+  expect(total(costs, 'transactions')).toBeLessThanOrEqual(23)
   expect(total(costs, 'statements')).toBeLessThanOrEqual(46)
 })
 
@@ -164,7 +171,7 @@ test('a run that hands its wish on says so in the transaction that does it', asy
   const coalesced = await plannedBy(decide)
   const { result, cost: { transactions } } = await decide('reserve', coalesced)
   expect(result).toMatchObject({ reserved: false, retryMs: null, ending: { outcome: 'coalesced' } })
-  expect(transactions).toBe(1)
+  expect(transactions).toBe(2) // the plan is read before, for the cluster may have to be looked at in between
   expect(told(await store.readStream(db.reader, coalesced.id)).slice(-2)).toEqual(['handed_off', 'reserve ok'])
   const ending = { outcome: 'cancelled', reason: 'test', message: 'm', verdict: null } as const
   for (const { id } of [coalesced, holder]) {

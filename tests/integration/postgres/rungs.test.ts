@@ -13,7 +13,7 @@ import { standingOf } from '../../../domain/autonomy/standing.ts'
 import { capByMode } from '../../../domain/policy/mode.ts'
 import type { Decision } from '../../../domain/policy/decision.ts'
 import type { Mode, Outcome, Verdict } from '../../../domain/remediation.ts'
-import { bob, decided, digest, freshId, openDatabase, permitted, recorded, times, warranted, type Permitted, type TestDatabase } from './database.ts'
+import { bob, decided, digest, freshId, neverBreaks, openDatabase, permitted, recorded, times, warranted, type Permitted, type TestDatabase } from './database.ts'
 
 let db: TestDatabase
 beforeAll(async () => (db = await openDatabase()))
@@ -38,7 +38,7 @@ async function undo(given: Awaited<ReturnType<typeof acted>>): Promise<void> {
 }
 
 const close = (id: string, outcome: Outcome, over: Partial<Closing> = {}) =>
-  closeRemediation(db.decision, { id, ending: { outcome, reason: 'because', message: 'm', verdict: null }, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId, ...over })
+  closeRemediation(db.decision, { id, ending: { outcome, reason: 'because', message: 'm', verdict: null }, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId, breaker: neverBreaks, ...over })
 
 const rungs = async (namespace: string) =>
   (await db.reader.raw('select policy_id as policy, mode, kind, remediation_id from ledger.rung where namespace = ? order by seq', [namespace])).rows as { policy: string; mode: Mode; kind: string; remediation_id: string | null }[]
@@ -98,7 +98,7 @@ describe('a bad outcome takes the policies that permitted the act down a rung', 
   test('in the transaction of the ending: without the one there is not the other', async () => {
     const given = await acted()
     const trx = await db.decision.transaction()
-    await closeRemediation(trx, { id: given.id, ending: { outcome: 'needs_human', reason: 'r', message: 'm', verdict: null }, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId })
+    await closeRemediation(trx, { id: given.id, ending: { outcome: 'needs_human', reason: 'r', message: 'm', verdict: null }, source: 'workflow', runId: 'run', firstRunId: null, newId: freshId, breaker: neverBreaks })
     await trx.rollback()
     expect(await rungs(given.namespace)).toEqual([])
     await close(given.id, 'needs_human')
@@ -132,7 +132,7 @@ describe('the next decision', () => {
     const target = { cluster, namespace, kind: 'Deployment', name: randomUUID() } as const
     const { id } = await decided(db, { target })
     const deps = {
-      db: db.decision, store, freshId, settings: { modeOf: () => 'auto', approvalTimeoutMs: 60_000, tzdata: 't' },
+      db: db.decision, store, freshId, settings: { modeOf: () => 'auto', policyTrialMs: 0, isProduction: () => false, approvalTimeoutMs: 60_000, tzdata: 't' },
       policies: { current: () => ({ snapshot: compileFiles([{ name: 'a.yaml', text: policy }]).snapshot!, ageMs: 0, stale, ...(stale ? { error: 'away' } : {}) }) },
     } as unknown as DecisionDeps
     const result = await evaluatePolicy(deps)({ id, cluster, digest })
