@@ -1,9 +1,11 @@
 import { z } from 'zod'
+import { areaOfFreeze, areaOfRemediation } from '../adapters/postgres/areas.ts'
 import { activeFreezes, liftFreeze, setFreeze, type Freeze } from '../adapters/postgres/freeze.ts'
 import { releaseClaim } from '../adapters/postgres/close.ts'
 import { defaultCluster } from './accept.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import { reply, route, type Route } from './route.ts'
+import { placeOf } from './scopes.ts'
 import * as shape from './shapes.ts'
 
 const tag = 'Stopping'
@@ -24,16 +26,18 @@ const list = route({
   method: 'get',
   path: '/api/v1/freeze',
   permission: 'freeze:read',
+  scope: 'filtered',
   summary: 'The freezes in force',
   tag,
   output: { 200: z.strictObject({ items: z.array(freezeView) }) },
-  handle: async ({ deps }) => reply(200, { items: (await activeFreezes(deps.db)).map(toView) }),
+  handle: async ({ deps, areas }) => reply(200, { items: (await activeFreezes(deps.db, areas)).map(toView) }),
 })
 
 const set = route({
   method: 'post',
   path: '/api/v1/freeze',
   permission: 'freeze:set',
+  scope: ({ body }) => ({ cluster: body.scope.cluster ?? null, namespace: body.scope.namespace ?? null }),
   summary: 'Freeze: no new attempt begins; a call that is already under way may still arrive',
   description: 'An empty scope freezes everything. 201 for a new freeze, 200 when the same scope is frozen already.',
   tag,
@@ -54,6 +58,7 @@ const lift = route({
   method: 'delete',
   path: '/api/v1/freeze/:id',
   permission: 'freeze:lift',
+  scope: { lookUp: ({ params }, { db }) => areaOfFreeze(db, params.id) },
   summary: 'Lift a freeze',
   tag,
   params: z.strictObject({ id: z.uuid({ error: 'must be the freezeId (a UUID) that `GET /api/v1/freeze` shows' }) }),
@@ -70,6 +75,9 @@ const release = route({
   method: 'post',
   path: '/api/v1/claims/release',
   permission: 'claims:release',
+  scope: {
+    lookUp: async ({ body }, { db, settings }) => (body.workload ? placeOf(body.workload, settings) : areaOfRemediation(db, body.id ?? '')),
+  },
   summary: 'Release a workload that is kept for a person',
   description: 'After `needs_human` nothing acts on the workload until someone has looked and says so here. Name the remediation, or the workload.',
   tag,

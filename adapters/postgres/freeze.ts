@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 import type { ActionName, Principal } from '../../domain/remediation.ts'
+import { areasParameter, touching, type Readable } from './areas.ts'
 import { asFailure, guarded } from './failures.ts'
 import { actorOf, appendEntry } from './ledger.ts'
 import { freezeLock } from './request-rows.ts'
@@ -103,8 +104,9 @@ export const liftFreeze = guarded((db: Knex, freezeId: string, principal: Princi
   }),
 )
 
-export const activeFreezes = guarded(async (db: Knex): Promise<Freeze[]> =>
-  (await rows<FreezeRow>(db, 'select * from ledger.freeze where lifted_at is null order by set_at')).map(toFreeze),
+/** Those that hold something in these areas. */
+export const activeFreezes = guarded(async (db: Knex, areas: Readable = null): Promise<Freeze[]> =>
+  (await rows<FreezeRow>(db, `select * from ledger.freeze f where f.lifted_at is null and ${touching('f')} order by set_at`, areasParameter(areas))).map(toFreeze),
 )
 
 const toFreeze = (row: FreezeRow): Freeze => ({

@@ -87,6 +87,8 @@ const foreign: [DatabaseRole, string, string][] = [
   ['watcher', 'lift a freeze', `update ledger.freeze set lifted_at = now()`],
   ['watcher', 'make an API key', `insert into control.api_key default values`],
   ['watcher', 'ask in a person’s name', askAsPerson],
+  ...(['decision', 'execution', 'watcher', 'reader'] as const).flatMap((role) =>
+    ['users', 'user_roles', 'session_cache', 'refresh_tokens', 'one_time_tokens', 'known_devices', 'login_attempts'].map((table): (typeof foreign)[number] => [role, `read control.${table}`, `select * from control.${table}`])),
   ['reader', 'request', `insert into ledger.request select * from ledger.request`],
   ['reader', 'append', `select ledger.append('x', 'k', 'step', null, '{}', '{}')`],
 ]
@@ -118,6 +120,7 @@ const writers: Record<string, readonly DatabaseRole[]> = {
   ...Object.fromEntries(['planned', 'decision', 'reserved', 'handed_off', 'warrant', 'closed'].map((kind) => [kind, ['decision']])),
   ...Object.fromEntries(['preflight', 'intent', 'attempt', 'fencing', 'settled', 'verified'].map((kind) => [kind, ['execution']])),
   ...Object.fromEntries(['answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published', 'exception_proposed', 'exception_decided'].map((kind) => [kind, ['api']])),
+  ...Object.fromEntries(['user_created', 'user_changed', 'password_changed', 'token_issued', 'login', 'login_refused', 'session_ended', 'refresh_reused'].map((kind) => [kind, ['api']])),
   step: ['decision', 'execution'],
   demoted: ['api', 'decision'],
   promoted: ['api'],
@@ -205,7 +208,7 @@ describe('migrations', () => {
 describe('API keys', () => {
   const draft = (over = {}) => {
     const keyId = freshId()
-    return { keyId, name: 'ci', roles: ['user' as const], owner: 'alice', hash: randomUUID().replaceAll('-', '').repeat(2), prefix: keyId.slice(-8), expiresAt: null, ...over }
+    return { keyId, name: 'ci', roles: ['user' as const], bindings: null, owner: 'alice', hash: randomUUID().replaceAll('-', '').repeat(2), prefix: keyId.slice(-8), expiresAt: null, ...over }
   }
 
   test('the first is made once, however many processes start at once', async () => {
