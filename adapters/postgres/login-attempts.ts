@@ -20,7 +20,7 @@ export const takeAttempt = guarded((db: Knex, attemptId: string, rules: readonly
     const full = await first<{ retry_ms: number }>(trx, fullSql, { keys, windows, limits })
     if (full) return { taken: false, retryAfterMs: Math.max(1_000, Math.ceil(full.retry_ms)) }
     await rows(trx, 'insert into control.login_attempts (attempt_id, key) select :attemptId::uuid, key from unnest(:keys::text[]) key', { attemptId, keys })
-    await rows(trx, `delete from control.login_attempts where ctid = any(array(select ctid from control.login_attempts where at < now() - ${keepMs} * interval '1 ms' order by at limit 20 for update skip locked))`)
+    await rows(trx, `delete from control.login_attempts where ctid = any(array(select ctid from control.login_attempts where at < now() - ${keepMs} * interval '1 ms' order by at limit 20))`)
     return { taken: true }
   }),
 )
