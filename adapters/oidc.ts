@@ -68,7 +68,8 @@ export function oidcProvider({ issuer, clientId, clientSecretFile, redirectUri, 
 async function discover(issuer: URL, clientId: string, secret: string | undefined): Promise<client.Configuration> {
   const authentication = secret === undefined ? client.None() : client.ClientSecretBasic(secret)
   // Plain HTTP only inside this machine: the settings take no other such issuer.
-  const execute = issuer.protocol === 'http:' ? [client.allowInsecureRequests] : []
+  // Signatures are checked although the answer comes over TLS: this line is all that stands between a proxy and an account.
+  const execute = [client.enableNonRepudiationChecks, ...(issuer.protocol === 'http:' ? [client.allowInsecureRequests] : [])]
   return client.discovery(issuer, clientId, undefined, authentication, { execute, timeout: timeoutS })
 }
 

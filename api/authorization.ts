@@ -23,6 +23,11 @@ export const notPermitted = (permission: Permission): HttpProblem =>
     nextStep: `use a login or a key with one of the roles ${rolesWith(permission).join(', ')}`,
   })
 
+/** What has to hold everywhere needs nothing of the call to be refused. */
+export function refuseUnlessGlobal({ permission, scope }: Route, caller: Caller): void {
+  if (permission !== 'public' && scope === 'global' && !allows(caller, permission, everywhere)) throw notPermittedThere(permission, everywhere)
+}
+
 const notPermittedThere = (permission: Permission, { cluster, namespace }: Area): HttpProblem => {
   const where = namespace !== null ? `in the namespace \`${namespace}\` of ${cluster === null ? 'every cluster' : `\`${cluster}\``}` : cluster === null ? 'everywhere' : `in all of the cluster \`${cluster}\``
   return new HttpProblem({

@@ -6,7 +6,7 @@ import type { z } from 'zod'
 import { appendEntry } from '../adapters/postgres/ledger.ts'
 import type { Principal } from '../domain/remediation.ts'
 import { authenticate, type Authenticated } from './authentication.ts'
-import { authorize, isFresh, notPermitted, stepUpRequired } from './authorization.ts'
+import { authorize, isFresh, notPermitted, refuseUnlessGlobal, stepUpRequired } from './authorization.ts'
 import { readJsonBody } from './body.ts'
 import { clientFacts } from './client.ts'
 import { fieldErrors } from './fields.ts'
@@ -76,11 +76,13 @@ async function sendLines(lines: AsyncIterable<unknown>, deps: ApiDeps, req: Requ
 }
 
 /** Who calls, before anything of the call is read: somebody who may call this route in no place is not heard. */
-async function admit({ permission, stepUp }: Route, deps: ApiDeps, req: Request, res: Response): Promise<Authenticated | null> {
+async function admit(route: Route, deps: ApiDeps, req: Request, res: Response): Promise<Authenticated | null> {
+  const { permission, stepUp } = route
   if (permission === 'public') return null
   const caller = await authenticate(deps, req.get('authorization'), (known) => (locals(res).principal = known))
   locals(res).principal = caller.principal
   if (!allowsAnywhere(caller.principal, permission)) throw notPermitted(permission)
+  refuseUnlessGlobal(route, caller.principal)
   if (stepUp && !isFresh(caller.session)) throw stepUpRequired()
   return caller
 }

@@ -5,6 +5,7 @@ import { autonomy, autonomyDemote, autonomyPromote } from './autonomy.ts'
 import type { Command } from './command.ts'
 import { clientOf, connectionOf, Refused, Usage } from './connection.ts'
 import { keyCreate, keyList, keyRevoke } from './keys.ts'
+import { login, logout, whoami } from './login.ts'
 import { doctor, status } from './looking.ts'
 import { outputTo, printable, type Streams } from './output.ts'
 import { policyLint } from './policy-lint.ts'
@@ -12,6 +13,7 @@ import { policyExplain, policySimulate, policyTest } from './policy.ts'
 import { policyApply, policyList, policyRollback } from './policy-record.ts'
 import { list, remediate, show } from './remediations.ts'
 import { freeze, release, unfreeze } from './stopping.ts'
+import { userCreate, userDisable, userEnable, userList, userPassword, userReset, userRoles } from './users.ts'
 
 export const commands: Record<string, Command> = {
   status,
@@ -34,6 +36,16 @@ export const commands: Record<string, Command> = {
   'policy apply': policyApply,
   'policy rollback': policyRollback,
   'policy lint': policyLint,
+  login,
+  logout,
+  whoami,
+  'user create': userCreate,
+  'user list': userList,
+  'user roles': userRoles,
+  'user disable': userDisable,
+  'user enable': userEnable,
+  'user reset': userReset,
+  'user password': userPassword,
   'key create': keyCreate,
   'key list': keyList,
   'key revoke': keyRevoke,
@@ -114,7 +126,7 @@ function say({ err }: Streams, json: boolean, value: object, lines: readonly str
 const helpText = (): string => {
   const width = Math.max(...Object.keys(commands).map((name) => name.length))
   const rows = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)
-  return `aegis: self-healing for Kubernetes\n\n${rows.join('\n')}\n\n\`aegis <command> --help\` says more. AEGIS_URL and AEGIS_API_KEY say where and who;\nwithout them .aegis/stack.json in this directory does. Exit codes: 0 ok, 1 refused or failed, 2 bad usage.\n`
+  return `aegis: self-healing for Kubernetes\n\n${rows.join('\n')}\n\n\`aegis <command> --help\` says more. AEGIS_URL and AEGIS_API_KEY (or \`aegis login\`) say where and who;\nwithout them .aegis/stack.json in this directory does. Exit codes: 0 ok, 1 refused or failed, 2 bad usage.\n`
 }
 
 const commandHelp = ({ usage, summary, options }: Command): string => {
