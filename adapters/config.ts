@@ -103,6 +103,9 @@ const address = z.string().transform((text, context) => {
   return text.replace(/\/$/, '')
 })
 
+/** What is left empty is not set. */
+const unlessEmpty = <S extends z.ZodType>(schema: S) => z.preprocess((text) => (text === '' ? undefined : text), schema.optional())
+
 /** How people log in. */
 const accounts = {
   AEGIS_TOKEN_KEY_FILE: z.string().min(1),
@@ -112,9 +115,9 @@ const accounts = {
   AEGIS_LOCAL_LOGIN: onOff('on'),
   AEGIS_BOOTSTRAP_FILE: z.string().optional(),
   AEGIS_TRUSTED_PROXIES: z.coerce.number().int().min(0).max(5).default(0),
-  AEGIS_OIDC_ISSUER: address.optional(),
+  AEGIS_OIDC_ISSUER: unlessEmpty(address),
   AEGIS_OIDC_CLIENT_ID: z.string().default('aegis'),
-  AEGIS_OIDC_CLIENT_SECRET_FILE: z.string().optional(),
+  AEGIS_OIDC_CLIENT_SECRET_FILE: unlessEmpty(z.string()),
   AEGIS_OIDC_GROUPS_CLAIM: z.string().default('groups'),
   AEGIS_OIDC_ROLES: roleMap,
   UV_THREADPOOL_SIZE: z.coerce.number().int().min(1).max(1024).default(4), // Node's own: passwords are hashed in these threads
@@ -201,10 +204,10 @@ export const watcherConfig = (env: NodeJS.ProcessEnv): WatcherConfig => withKube
 
 /** One secret for logins and for actions would make every login an order: each purpose has a key of its own. */
 function refuseSharedSecrets(env: NodeJS.ProcessEnv): void {
-  if (env['JWT_SECRET'] !== undefined) {
+  if ('JWT_SECRET' in env) {
     throw new Error('Aegis cannot start:\n  JWT_SECRET: a shared secret for tokens is not used here, because whoever can check a token could make one: remove it, and set AEGIS_TOKEN_KEY_FILE')
   }
-  const purposes = ['AEGIS_TOKEN_KEY_FILE', 'AEGIS_POLICY_KEY_FILE', 'AEGIS_WARRANT_KEY_FILE', 'AEGIS_DIGEST_KEY_FILE'].filter((name) => env[name] !== undefined && env[name] !== '')
+  const purposes = ['AEGIS_TOKEN_KEY_FILE', 'AEGIS_POLICY_KEY_FILE', 'AEGIS_WARRANT_KEY_FILE', 'AEGIS_DIGEST_KEY_FILE'].filter((name) => name in env)
   for (const [index, name] of purposes.entries()) {
     const other = purposes.slice(0, index).find((before) => env[before] === env[name])
     if (other !== undefined) throw new Error(`Aegis cannot start:\n  ${name}: \`${env[name]}\` is ${other} already: make a key file for each purpose`)
