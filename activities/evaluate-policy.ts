@@ -109,7 +109,7 @@ function historyFacts({ sinceLastActionMs, ...scopes }: History): Facts {
 }
 
 const toApproval = ({ principal, at }: FactsForDecision['approvals'][number]): Approval =>
-  ({ principalId: principal.id, owner: principal.owner, roles: principal.roles, groups: [], at: Date.parse(at) })
+  ({ principalId: principal.id, owner: principal.owner, roles: principal.roles, groups: principal.groups ?? [], at: Date.parse(at) })
 
 function answerOf({ proceed, code, message }: Capped, { obligations }: Decision, decisionId: string, answerTimeoutMs: number): Evaluated {
   switch (proceed) {

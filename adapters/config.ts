@@ -4,7 +4,8 @@ import type { FlapRule, LimitRule, LimitScope } from '../domain/limits.ts'
 import { usualDwellMs } from '../domain/rules/dwell.ts'
 import { usualLooks } from '../domain/watch/observe.ts'
 import type { RateLimit } from '../domain/sliding-log.ts'
-import { actionNames, modes, type Mode } from '../domain/remediation.ts'
+import { readBinding } from '../domain/identity.ts'
+import { actionNames, modes, roles, type Binding, type Mode, type Role } from '../domain/remediation.ts'
 
 /** One cluster as a process knows it. Without a kubeconfig path the pod's own service account is used. */
 export type ClusterConfig = { name: string; kubeconfig: string | undefined }
@@ -129,6 +130,51 @@ const rules = { AEGIS_RULES_FILE: z.string().default('rules/default.yaml') }
 /** Whoever decides by policies checks that they are the ones that were signed. */
 const policies = { AEGIS_POLICY_PUBLIC_KEYS_FILE: z.string().min(1) }
 
+const isRole = (word: string): word is Role => (roles as readonly string[]).includes(word)
+
+/** `sre=approver@main/shop,sre=user,platform=admin` */
+const roleMap = z.string().default('').transform((text, context) => {
+  const given = new Map<string, Binding[]>()
+  for (const part of commaList(text)) {
+    const at = part.lastIndexOf('=')
+    const binding = readBinding(part.slice(at + 1), isRole)
+    if (at < 1 || !binding) context.addIssue(`\`${part}\` is not group=role or group=role@cluster/namespace with a role of ${roles.join(', ')}`)
+    else given.set(part.slice(0, at), [...(given.get(part.slice(0, at)) ?? []), binding])
+  }
+  return given
+})
+
+const onOff = (fallback: 'on' | 'off') => z.enum(['on', 'off']).default(fallback).transform((word) => word === 'on')
+
+const isLoopback = ({ hostname }: URL): boolean => ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
+
+/** An address without a slash at its end; plain HTTP only inside this machine. */
+const address = z.string().transform((text, context) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || !(url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url)))) context.addIssue(`\`${text}\` is not an https:// address (http:// is for this machine alone)`)
+  return text.replace(/\/$/, '')
+})
+
+/** What is left empty is not set. */
+const unlessEmpty = <S extends z.ZodType>(schema: S) => z.preprocess((text) => (text === '' ? undefined : text), schema.optional())
+
+/** How people log in. */
+const accounts = {
+  AEGIS_TOKEN_KEY_FILE: z.string().min(1),
+  AEGIS_TOKEN_PUBLIC_KEYS_FILE: z.string().min(1),
+  AEGIS_PUBLIC_URL: address.prefault('http://127.0.0.1:3000'),
+  AEGIS_SIGNUP: onOff('off'),
+  AEGIS_LOCAL_LOGIN: onOff('on'),
+  AEGIS_BOOTSTRAP_FILE: z.string().optional(),
+  AEGIS_TRUSTED_PROXIES: z.coerce.number().int().min(0).max(5).default(0),
+  AEGIS_OIDC_ISSUER: unlessEmpty(address),
+  AEGIS_OIDC_CLIENT_ID: z.string().default('aegis'),
+  AEGIS_OIDC_CLIENT_SECRET_FILE: unlessEmpty(z.string()),
+  AEGIS_OIDC_GROUPS_CLAIM: z.string().default('groups'),
+  AEGIS_OIDC_ROLES: roleMap,
+  UV_THREADPOOL_SIZE: z.coerce.number().int().min(1).max(1024).default(4), // Node's own: passwords are hashed in these threads
+}
+
 const api = z.object({
   ...common,
   ...temporalAddress,
@@ -144,6 +190,7 @@ const api = z.object({
   AEGIS_AUDIENCE: z.string().regex(/^([A-Za-z0-9][A-Za-z0-9._:/-]{0,127})?$/, 'must be a name such as aegis-production, or an address').default(''), // empty means no signatures
   AEGIS_CALLER_KEYS_FILE: z.string().default(''), // empty means no shared secrets
   AEGIS_HTTP_LIMITS: httpLimits,
+  ...accounts,
   HOST: z.string().default('127.0.0.1'),
   PORT: port(3000),
 })
@@ -212,11 +259,26 @@ export type WatcherConfig = z.output<typeof watcher>
 export type GuardConfig = z.output<typeof guard>
 
 /** Each entry point reads its own table once; an error names the variable and stops the process. */
-export const apiConfig = (env: NodeJS.ProcessEnv): ApiConfig => read(api, env)
+export function apiConfig(env: NodeJS.ProcessEnv): ApiConfig {
+  refuseSharedSecrets(env)
+  return read(api, env)
+}
 export const decisionConfig = (env: NodeJS.ProcessEnv): DecisionConfig => withKubeconfig(read(decision, env))
 export const executionConfig = (env: NodeJS.ProcessEnv): ExecutionConfig => read(execution, env)
 export const watcherConfig = (env: NodeJS.ProcessEnv): WatcherConfig => withKubeconfig(read(watcher, env))
 export const guardConfig = (env: NodeJS.ProcessEnv): GuardConfig => withKubeconfig(read(guard, env))
+
+/** One secret for logins and for actions would make every login an order: each purpose has a key of its own. */
+function refuseSharedSecrets(env: NodeJS.ProcessEnv): void {
+  if ('JWT_SECRET' in env) {
+    throw new Error('Aegis cannot start:\n  JWT_SECRET: a shared secret for tokens is not used here, because whoever can check a token could make one: remove it, and set AEGIS_TOKEN_KEY_FILE')
+  }
+  const purposes = ['AEGIS_TOKEN_KEY_FILE', 'AEGIS_POLICY_KEY_FILE', 'AEGIS_WARRANT_KEY_FILE', 'AEGIS_DIGEST_KEY_FILE'].filter((name) => name in env)
+  for (const [index, name] of purposes.entries()) {
+    const other = purposes.slice(0, index).find((before) => env[before] === env[name])
+    if (other !== undefined) throw new Error(`Aegis cannot start:\n  ${name}: \`${env[name]}\` is ${other} already: make a key file for each purpose`)
+  }
+}
 
 /** The one place that touches the process environment. */
 export const processEnvironment = (): NodeJS.ProcessEnv => process.env

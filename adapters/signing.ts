@@ -25,13 +25,17 @@ export function signerOf(privateKeyFile: string, variable: string): Signer {
 
 /** Public keys from a file of one or more PEM blocks: during a rotation both the old and the new one. */
 export function verifierOf(publicKeysFile: string, variable: string): VerifySignature {
-  const text = readKeyFile(publicKeysFile, variable)
-  const blocks = text.match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g) ?? []
-  const keys = new Map(blocks.map((block) => createPublicKey(block)).map((key) => [keyIdOf(key), key]))
+  const keys = publicKeysIn(readKeyFile(publicKeysFile, variable))
   return (keyId, signedText, signature) => {
     const key = keys.get(keyId)
     return key && verify(null, Buffer.from(signedText, 'utf8'), key, Buffer.from(signature, 'base64'))
   }
+}
+
+/** By key id; none for a text without PEM blocks of public keys. */
+export function publicKeysIn(text: string): Map<string, KeyObject> {
+  const blocks = text.match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g) ?? []
+  return new Map(blocks.map((block) => createPublicKey(block)).map((key) => [keyIdOf(key), key]))
 }
 
 /** Writes a new pair, the private half readable by its owner alone. */
@@ -41,10 +45,10 @@ export function createKeys(privateKeyFile: string, publicKeysFile: string): void
   writeFileSync(publicKeysFile, publicKey.export({ type: 'spki', format: 'pem' }))
 }
 
-const keyIdOf = (key: KeyObject): string =>
+export const keyIdOf = (key: KeyObject): string =>
   createHash('sha256').update(key.export({ type: 'spki', format: 'der' })).digest('hex').slice(0, 16)
 
-function readKeyFile(path: string, variable: string): string {
+export function readKeyFile(path: string, variable: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {

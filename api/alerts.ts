@@ -3,10 +3,11 @@ import type { RequestDraft } from '../adapters/postgres/requests.ts'
 import { acceptSignal, markResolved } from '../adapters/postgres/signals.ts'
 import { freshId, sha256Hex } from '../adapters/signing.ts'
 import type { Matched } from '../domain/rules/apply.ts'
-import type { Principal } from '../domain/remediation.ts'
+import { principalAt, type Area } from '../domain/identity.ts'
 import { defaultCluster, outsideReason } from './accept.ts'
 import { alertReason, incidentOf, labelsText, readAlert, webhookBody, type Alert, type Unreadable } from './alertmanager.ts'
-import { reply, route, type ApiDeps, type Route } from './route.ts'
+import { allows } from './permissions.ts'
+import { reply, route, type ApiDeps, type Caller, type Route } from './route.ts'
 
 const results = ['accepted', 'known', 'unmatched', 'refused', 'resolved'] as const
 
@@ -33,6 +34,7 @@ const receive = route({
   method: 'post',
   path: '/api/v1/alerts',
   permission: 'alerts:send',
+  scope: 'filtered',
   summary: "Alertmanager's webhook, version 4",
   description: 'Each firing alert is held against the rule file; its labels only say where to look. The same alert, and other alerts for the same target and action, join the run that is open. An alert that cannot be read is `refused` by itself and stops no other; results are in the order of the alerts. A body holds at most 2 MiB.',
   tag: 'Alerts',
@@ -40,15 +42,15 @@ const receive = route({
   bodyLimitBytes: webhookLimitBytes,
   apart: { items: 'alerts', unread: ['groupLabels', 'commonLabels', 'commonAnnotations'] },
   output: { 202: z.strictObject({ results: z.array(alertResult) }) },
-  handle: async ({ deps, body, principal }) => {
-    const sorted = body.alerts.map((given) => sort(deps, given, Date.now()))
-    const settled = await inLanes(sorted, laneOf, parallelTargets, (one) => settle(deps, principal, one))
+  handle: async ({ deps, body, principal, areas }) => {
+    const sorted = body.alerts.map((given) => sort(deps, principal, given, Date.now()))
+    const settled = await inLanes(sorted, laneOf, parallelTargets, (one) => settle(deps, { principal, areas }, one))
     for (const { result } of settled) deps.metrics.alerts.inc({ result })
     return reply(202, { results: settled })
   },
 })
 
-function sort({ settings, rules }: ApiDeps, given: unknown, nowMs: number): Sorted {
+function sort({ settings, rules }: ApiDeps, principal: Caller, given: unknown, nowMs: number): Sorted {
   const alert = readAlert(given)
   if ('unreadable' in alert) return { result: refusedUnread(alert) }
   const { fingerprint, labels, startsAt } = alert
@@ -58,6 +60,7 @@ function sort({ settings, rules }: ApiDeps, given: unknown, nowMs: number): Sort
   if ('unmatched' in matched) return { result: { fingerprint, result: 'unmatched', reason: `${matched.unmatched}: ${matched.message}` } }
   const outside = outsideReason(settings, matched.target)
   if (outside) return { result: { fingerprint, result: 'refused', reason: `${outside.code}: ${outside.message}` } }
+  if (!allows(principal, 'alerts:send', matched.target)) return { result: { fingerprint, result: 'refused', reason: `not_permitted_there: \`${principal.id}\` may send no alerts for \`${matched.target.namespace}\`` } }
   return { alert, matched }
 }
 
@@ -69,12 +72,14 @@ function laneOf(one: Sorted): string {
   return 'resolved' in one ? one.alert.fingerprint : ''
 }
 
-async function settle(deps: ApiDeps, principal: Principal, one: Sorted): Promise<AlertResult> {
+type Sender = { principal: Caller; areas: Area[] | null }
+
+async function settle(deps: ApiDeps, { principal, areas }: Sender, one: Sorted): Promise<AlertResult> {
   if ('result' in one) return one.result
   const { alert } = one
   const incident = incidentOf(alert)
   if ('resolved' in one) {
-    const told = await markResolved(deps.db, incident)
+    const told = await markResolved(deps.db, incident, areas)
     const reason = told.length === 0 ? 'no open remediation waits for it' : 'the open remediation is told'
     return { fingerprint: alert.fingerprint, result: 'resolved', reason, ...(told[0] === undefined ? {} : { id: told[0] }) }
   }
@@ -86,10 +91,10 @@ async function settle(deps: ApiDeps, principal: Principal, one: Sorted): Promise
   return { fingerprint: alert.fingerprint, result: accepted === 'new' ? 'accepted' : 'known', id: request.id, reason }
 }
 
-const draftOf = ({ settings }: ApiDeps, principal: Principal, alert: Alert, matched: Matched): RequestDraft => ({
+const draftOf = ({ settings }: ApiDeps, principal: Caller, alert: Alert, matched: Matched): RequestDraft => ({
   id: freshId(),
   door: 'alert',
-  principal,
+  principal: principalAt(principal, matched.target),
   action: matched.action,
   target: matched.target,
   parameters: matched.parameters,

@@ -5,6 +5,7 @@ import type { Principal } from '../domain/remediation.ts'
 import { HttpProblem } from './problems.ts'
 import { noSuchRemediation } from './remediations.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
+import { ofRemediation } from './scopes.ts'
 import * as shape from './shapes.ts'
 
 const tag = 'Answers'
@@ -22,6 +23,8 @@ const approve = route({
   method: 'post',
   path: '/api/v1/remediations/:id/approve',
   permission: 'remediations:answer',
+  scope: ofRemediation,
+  stepUp: true,
   summary: 'Approve exactly the plan whose digest you name',
   description: 'A requester cannot approve what they, or another key of the same owner, asked for.',
   tag,
@@ -35,6 +38,7 @@ const reject = route({
   method: 'post',
   path: '/api/v1/remediations/:id/reject',
   permission: 'remediations:answer',
+  scope: ofRemediation,
   summary: 'Reject what waits for an approval',
   tag,
   params: shape.idParams,
@@ -47,6 +51,7 @@ const cancel = route({
   method: 'post',
   path: '/api/v1/remediations/:id/cancel',
   permission: 'remediations:answer',
+  scope: ofRemediation,
   summary: 'Cancel a remediation',
   description: 'While a change has been sent and its outcome is not known, this answers 409 `in_flight`, stops further attempts and fences the target.',
   tag,

@@ -11,6 +11,7 @@ export function createApp(deps: ApiDeps): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
+  app.set('trust proxy', deps.accounts.settings.trustedProxies)
   app.set('query parser', 'simple')
   app.enable('case sensitive routing')
   app.enable('strict routing')

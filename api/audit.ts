@@ -41,15 +41,16 @@ const logs = route({
   method: 'get',
   path: '/audit/logs',
   permission: 'audit:read',
+  scope: 'filtered',
   summary: 'Ledger entries, newest first',
   tag,
   query: logsQuery,
   output: { 200: shape.page(auditItem) },
-  handle: async ({ deps, query }) => {
+  handle: async ({ deps, query, areas }) => {
     const { actionType: action, status: outcome, from, to, ...rest } = query
     inOrder(from, to)
     const filter = shape.given({ ...rest, action, outcome, from: dateOf(from), to: dateOf(to) })
-    return reply(200, await listAudit(deps.db, filter))
+    return reply(200, await listAudit(deps.db, { ...filter, areas }))
   },
 })
 
@@ -59,6 +60,7 @@ const figures = route({
   method: 'get',
   path: '/audit/statistics',
   permission: 'audit:read',
+  scope: 'filtered',
   summary: 'How remediations ended, by action, and how long they took',
   description: 'Of the last 24 hours unless `from` and `to` say otherwise.',
   tag,
@@ -73,11 +75,11 @@ const figures = route({
       durationMs: z.strictObject({ p50: z.number(), p95: z.number(), p99: z.number() }).nullable(),
     }),
   },
-  handle: async ({ deps, query }) => {
+  handle: async ({ deps, query, areas }) => {
     inOrder(query.from, query.to)
     const to = dateOf(query.to) ?? new Date()
     const from = dateOf(query.from) ?? new Date(to.getTime() - dayMs)
-    return reply(200, { from: from.toISOString(), to: to.toISOString(), ...(await statistics(deps.db, { from, to })) })
+    return reply(200, { from: from.toISOString(), to: to.toISOString(), ...(await statistics(deps.db, { from, to, areas })) })
   },
 })
 

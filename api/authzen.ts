@@ -2,9 +2,10 @@
 import { z } from 'zod'
 import { tzdataVersion } from '../adapters/policies/zones.ts'
 import { requestTypes, type Facts, type PolicyInput } from '../domain/policy/input.ts'
+import type { Area } from '../domain/identity.ts'
 import type { Principal } from '../domain/remediation.ts'
 import { allows } from './permissions.ts'
-import { asked } from './policy-question.ts'
+import { areaOf, asked } from './policy-question.ts'
 import { fieldErrors } from './fields.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
@@ -32,6 +33,7 @@ const evaluation = route({
   method: 'post',
   path: '/access/v1/evaluation',
   permission: 'policy:evaluate',
+  scope: 'anywhere',
   summary: 'AuthZEN: may this subject do this?',
   description: 'Who is not the subject itself needs the permission to ask for others; the subject\'s roles are then its word, and both are on record. `action.properties` count as `request`, `resource.properties` as `target`. An approval that is still wanted is no yes.',
   tag,
@@ -47,6 +49,7 @@ const evaluations = route({
   method: 'post',
   path: '/access/v1/evaluations',
   permission: 'policy:evaluate',
+  scope: 'anywhere',
   summary: 'AuthZEN: several questions at once, with what they share said once',
   description: 'Without `evaluations` it is the one question that is shared, and answers as that.',
   tag,
@@ -86,7 +89,7 @@ async function answered(deps: ApiDeps, by: Principal, given: Question): Promise<
 function inputOf({ subject: about, action: wanted, resource: on, context: facts }: Question, by: Principal): PolicyInput {
   const resourceText = /^(k8s|api):/.test(on.id) ? on.id : `${on.type}:${on.id}`
   return {
-    principal: principalOf(about, by),
+    principal: principalOf(about, by, areaOf({ resource: resourceText, context: facts as Facts })),
     action: wanted.name,
     resource: resourceText,
     type: resourceText.startsWith('api:') ? requestTypes[1] : requestTypes[0],
@@ -100,9 +103,9 @@ function inputOf({ subject: about, action: wanted, resource: on, context: facts 
   }
 }
 
-function principalOf({ type, id, properties: { roles, owner } }: Question['subject'], by: Principal): Principal {
+function principalOf({ type, id, properties: { roles, owner } }: Question['subject'], by: Principal, area: Area): Principal {
   if (id === by.id || id === by.owner) return by
-  if (!allows(by.roles, 'policy:evaluate-others')) {
+  if (!allows(by, 'policy:evaluate-others', area)) {
     throw new HttpProblem({ status: 403, code: 'other_subject', detail: `\`${by.id}\` may ask for itself alone, not for \`${id}\``, nextStep: `ask with \`subject.id\` \`${by.id}\`, or with a key of a service or an admin` })
   }
   return { id, kind: type === 'user' ? 'person' : 'service', owner: owner ?? id, roles }

@@ -5,6 +5,7 @@ import { wilsonLowerBound } from '../domain/autonomy/wilson.ts'
 import { defaultCluster } from './accept.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
+import { placeOf } from './scopes.ts'
 import * as shape from './shapes.ts'
 
 const tag = 'Autonomy'
@@ -53,12 +54,13 @@ const list = route({
   method: 'get',
   path: '/api/v1/autonomy',
   permission: 'autonomy:read',
+  scope: 'filtered',
   summary: 'How far each policy may go in each namespace, and what speaks for more',
   description: `Evidence of the last 90 days, counted over the newest ${evidenceLimit} decisions and acts of what is asked about. Nothing is ever promoted by itself. At most ${ladderLimit} places.`,
   tag,
   query: z.strictObject({ policy: policyId.optional(), cluster: shape.labelName.optional(), namespace: shape.labelName.optional() }),
   output: { 200: z.strictObject({ items: z.array(place), enough: bound }) },
-  handle: async ({ deps, query }) => reply(200, { items: (await listLadder(deps.db, shape.given(query))).map(toPlace), enough }),
+  handle: async ({ deps, query, areas }) => reply(200, { items: (await listLadder(deps.db, { ...shape.given(query), areas })).map(toPlace), enough }),
 })
 
 function toPlace({ evidence, ...of }: LadderView): z.input<typeof place> {
@@ -81,6 +83,8 @@ const promoted = route({
   method: 'post',
   path: '/api/v1/autonomy/promote',
   permission: 'autonomy:promote',
+  scope: ({ body }, settings) => placeOf(body, settings),
+  stepUp: true,
   summary: 'One rung up, where the evidence proposes exactly that now',
   description: 'For admins: it lets Aegis do unasked what people were asked about.',
   tag,
@@ -97,6 +101,7 @@ const demoted = route({
   method: 'post',
   path: '/api/v1/autonomy/demote',
   permission: 'autonomy:demote',
+  scope: ({ body }, settings) => placeOf(body, settings),
   summary: 'Any number of rungs down, at any time',
   description: 'It holds for every decision from now on. What was decided before may still be carried out: a freeze stops that.',
   tag,

@@ -5,12 +5,12 @@ import { hasDigest, verifyEd25519, verifyHmac, type CallerSecrets } from '../ada
 import { findCallerKeys, type CallerCredential } from '../adapters/postgres/caller-keys.ts'
 import type { SpentSignature } from '../adapters/postgres/nonces.ts'
 import { Failure } from '../domain/failure.ts'
-import type { Principal } from '../domain/remediation.ts'
+import { globally } from '../domain/identity.ts'
 import type { CallerBounds } from '../domain/request-signature/bounds.ts'
 import { claimedSignature, judgeSignature, type ClaimedSignature, type ReceivedMessage } from '../domain/request-signature/signature.ts'
 import { readBody } from './body.ts'
 import { grouped, type Grouped } from './grouped.ts'
-import type { ApiDeps, Route } from './route.ts'
+import type { ApiDeps, Caller, Route } from './route.ts'
 import { signatureProblem } from './signature-problems.ts'
 import type { SignatureRefusals } from './signature-refusals.ts'
 
@@ -24,7 +24,7 @@ export type Callers = {
 
 /** A caller whose signature holds, for this very request. */
 export type SignedCaller = {
-  principal: Principal
+  principal: Caller
   bounds: CallerBounds
   signature: SpentSignature
   /** The bytes that were signed. */
@@ -86,6 +86,6 @@ function verifies({ keyId, material }: CallerCredential, { base, signature }: Cl
 }
 
 function callerOf({ keyId, caller, owner, roles, actions, namespaces, maxReplicas }: CallerCredential, { nonce, expiresS }: ClaimedSignature, body: Buffer): SignedCaller {
-  const principal: Principal = { id: `caller:${caller}`, kind: 'service', owner, roles }
+  const principal: Caller = { id: `caller:${caller}`, kind: 'service', owner, roles, bindings: globally(roles), groups: [] }
   return { principal, bounds: { actions, namespaces, maxReplicas }, signature: { keyId, nonce, expiresS }, body }
 }

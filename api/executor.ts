@@ -3,6 +3,7 @@ import type { ActionName, ActionParameters, Target } from '../domain/remediation
 import { accept, acceptedReply } from './accept.ts'
 import { HttpProblem } from './problems.ts'
 import { reply, route, type Route } from './route.ts'
+import { placeOf } from './scopes.ts'
 import * as shape from './shapes.ts'
 
 const tag = 'Executor'
@@ -33,6 +34,7 @@ const execute = route({
   method: 'post',
   path: '/executor/execute',
   permission: 'remediations:create',
+  scope: ({ body }, settings) => placeOf(body.actionParams, settings),
   summary: 'Ask for an action in the words of the executor',
   description: 'Enters the same pipeline as `POST /api/v1/remediations`: policy, limits and people decide. Answers with the id; nothing has happened yet.',
   tag,
@@ -51,6 +53,7 @@ const generateSignature = route({
   method: 'post',
   path: '/executor/generate-signature',
   permission: 'remediations:create',
+  scope: 'anywhere',
   summary: 'Gone: no endpoint returns a signature',
   tag,
   output: {},

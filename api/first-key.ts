@@ -34,7 +34,7 @@ export async function ensureFirstKey(db: Knex, { file, show }: FirstKeyOptions):
   return made ? 'made' : 'there'
 }
 
-function writePrivately(path: string, text: string): void {
+export function writePrivately(path: string, text: string): void {
   const descriptor = openSync(path, 'w', 0o600)
   chmodSync(path, 0o600)
   writeSync(descriptor, text)

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { areaOfFreezeWindow } from '../adapters/postgres/areas.ts'
 import { wallClock, zoneExists } from '../adapters/policies/zones.ts'
 import { cancelFreezeWindow, freezeWindows, scheduleFreeze, type FreezeWindow } from '../adapters/postgres/freeze-windows.ts'
 import { parseLocal } from '../domain/policy/calendar.ts'
@@ -34,16 +35,18 @@ const list = route({
   method: 'get',
   path: '/api/v1/freeze/windows',
   permission: 'freeze:read',
+  scope: 'filtered',
   summary: 'Freezes known ahead: in force and to come',
   tag,
   output: { 200: z.strictObject({ items: z.array(windowView) }) },
-  handle: async ({ deps }) => reply(200, { items: (await freezeWindows(deps.db)).map(toView) }),
+  handle: async ({ deps, areas }) => reply(200, { items: (await freezeWindows(deps.db, areas)).map(toView) }),
 })
 
 const schedule = route({
   method: 'post',
   path: '/api/v1/freeze/windows',
   permission: 'freeze:set',
+  scope: ({ body }) => ({ cluster: body.scope.cluster ?? null, namespace: body.scope.namespace ?? null }),
   summary: 'A freeze from one wall-clock time to another',
   description: 'Turned into instants once, by the zone’s rules of now: a time that the clocks skip means the later instant, one that they show twice the earlier for `from` and the later for `to`. It holds by the database’s clock. Windows that recur are policies that deny.',
   tag,
@@ -68,6 +71,7 @@ const cancel = route({
   method: 'delete',
   path: '/api/v1/freeze/windows/:id',
   permission: 'freeze:lift',
+  scope: { lookUp: ({ params }, { db }) => areaOfFreezeWindow(db, params.id) },
   summary: 'Cancel a freeze known ahead, or end one that is in force',
   tag,
   params: z.strictObject({ id: z.uuid({ error: 'must be the windowId (a UUID) that `GET /api/v1/freeze/windows` shows' }) }),

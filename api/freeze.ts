@@ -1,9 +1,11 @@
 import { z } from 'zod'
+import { areaOfFreeze, areaOfRemediation } from '../adapters/postgres/areas.ts'
 import { activeFreezes, keptFreezes, liftFreeze, setFreeze, type Freeze } from '../adapters/postgres/freeze.ts'
 import { releaseClaim } from '../adapters/postgres/close.ts'
 import { defaultCluster } from './accept.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import { reply, route, type Route } from './route.ts'
+import { placeOf } from './scopes.ts'
 import * as shape from './shapes.ts'
 
 const tag = 'Stopping'
@@ -38,13 +40,14 @@ const list = route({
   method: 'get',
   path: '/api/v1/freeze',
   permission: 'freeze:read',
+  scope: 'filtered',
   summary: 'The freezes in force, and what each cluster does about them',
   description:
     '`applied`: a dry run that was refused has proven that the cluster itself refuses, whatever a worker tries. A lifted freeze is shown until each cluster admits again. `kept`: what a cluster holds and this database does not know; lift it by its id.',
   tag,
   output: { 200: z.strictObject({ items: z.array(freezeView), kept: z.array(keptView) }) },
-  handle: async ({ deps }) => {
-    const [freezes, kept] = await Promise.all([activeFreezes(deps.db), keptFreezes(deps.db)])
+  handle: async ({ deps, areas }) => {
+    const [freezes, kept] = await Promise.all([activeFreezes(deps.db, areas), areas === null ? keptFreezes(deps.db) : []])
     return reply(200, { items: freezes.map((freeze) => toView(freeze, deps.settings.clusters)), kept })
   },
 })
@@ -53,6 +56,7 @@ const set = route({
   method: 'post',
   path: '/api/v1/freeze',
   permission: 'freeze:set',
+  scope: ({ body }) => ({ cluster: body.scope.cluster ?? null, namespace: body.scope.namespace ?? null }),
   summary: 'Freeze: no new attempt begins; where a cluster is `applied`, no call arrives any more',
   description: 'An empty scope freezes everything. 201 for a new freeze, 200 when the same scope is frozen already.',
   tag,
@@ -77,6 +81,7 @@ const lift = route({
   method: 'delete',
   path: '/api/v1/freeze/:id',
   permission: 'freeze:lift',
+  scope: { lookUp: ({ params }, { db }) => areaOfFreeze(db, params.id) },
   summary: 'Lift a freeze',
   tag,
   params: z.strictObject({ id: z.uuid({ error: 'must be the freezeId (a UUID) that `GET /api/v1/freeze` shows' }) }),
@@ -94,6 +99,9 @@ const release = route({
   method: 'post',
   path: '/api/v1/claims/release',
   permission: 'claims:release',
+  scope: {
+    lookUp: async ({ body }, { db, settings }) => (body.workload ? placeOf(body.workload, settings) : areaOfRemediation(db, body.id ?? '')),
+  },
   summary: 'Release a workload that is kept for a person',
   description: 'After `needs_human` nothing acts on the workload until someone has looked and says so here. Name the remediation, or the workload.',
   tag,

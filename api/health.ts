@@ -77,6 +77,7 @@ const config = route({
   method: 'get',
   path: '/health/config',
   permission: 'config:read',
+  scope: 'global',
   summary: 'The settings in force; nothing secret is among them',
   tag,
   output: { 200: configView },

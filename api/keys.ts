@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { createApiKey, listApiKeys, revokeApiKey, type ApiKey } from '../adapters/postgres/keys.ts'
+import { canonicalUsername, globally } from '../domain/identity.ts'
 import { newApiKey } from './authentication.ts'
 import { HttpProblem } from './problems.ts'
 import { reply, route, type Route } from './route.ts'
@@ -12,15 +13,19 @@ const keyView = z.strictObject({
   name: z.string(),
   prefix: z.string(),
   roles: z.array(shape.role),
+  /** Where the roles hold. */
+  bindings: z.array(shape.binding),
   owner: z.string(),
   createdAt: z.string(),
   createdBy: z.string(),
   expiresAt: z.string().nullable(),
   revokedAt: z.string().nullable(),
+  /** To the minute. */
+  lastUsedAt: z.string().nullable(),
 })
 
-const toView = ({ keyId, name, prefix, roles, owner, createdAt, createdBy, expiresAt, revokedAt }: ApiKey) => ({
-  keyId, name, prefix, roles, owner, createdAt, createdBy, expiresAt, revokedAt,
+const toView = ({ keyId, name, prefix, roles, bindings, owner, createdAt, createdBy, expiresAt, revokedAt, lastUsedAt }: ApiKey) => ({
+  keyId, name, prefix, roles, bindings: bindings ?? globally(roles), owner, createdAt, createdBy, expiresAt, revokedAt, lastUsedAt,
 })
 
 const ownerForm = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$/
@@ -31,6 +36,8 @@ const create = route({
   method: 'post',
   path: '/api/v1/keys',
   permission: 'keys:manage',
+  scope: 'global',
+  stepUp: true,
   summary: 'Make an API key; it is shown this once',
   description: 'The owner is the person behind the key: four-eyes compares owners, so every key of one person has the same owner.',
   tag,
@@ -38,13 +45,17 @@ const create = route({
     name: z.string().trim().min(1).max(100),
     owner: z.string().regex(ownerForm, 'must name a person, such as ann@example.org'),
     roles: z.array(shape.role).min(1).max(shape.role.options.length),
+    /** Where the roles hold; everywhere, when there are none. A cluster that is left out is every cluster. */
+    namespaces: z.array(z.strictObject({ cluster: shape.labelName.optional(), namespace: shape.labelName })).max(50).default([]),
     expiresInDays: z.int().min(1).max(lifeLimitDays).default(90),
   }),
   output: { 201: z.strictObject({ ...keyView.shape, key: z.string() }) },
   handle: async ({ deps, body, principal }) => {
     const { name, owner, expiresInDays } = body
     const roles = [...new Set(body.roles)]
-    const { key, draft } = newApiKey({ name, owner, roles, expiresAt: new Date(Date.now() + expiresInDays * dayMs) })
+    const places = body.namespaces.map(({ cluster = null, namespace }) => ({ cluster, namespace }))
+    const bindings = places.length === 0 ? null : roles.flatMap((role) => places.map((place) => ({ role, ...place })))
+    const { key, draft } = newApiKey({ name, owner: canonicalUsername(owner), roles, bindings, expiresAt: new Date(Date.now() + expiresInDays * dayMs) })
     return reply(201, { ...toView(await createApiKey(deps.db, draft, principal)), key })
   },
 })
@@ -53,6 +64,7 @@ const list = route({
   method: 'get',
   path: '/api/v1/keys',
   permission: 'keys:manage',
+  scope: 'global',
   summary: 'All API keys, by prefix',
   tag,
   output: { 200: z.strictObject({ items: z.array(keyView) }) },
@@ -63,6 +75,8 @@ const revoke = route({
   method: 'delete',
   path: '/api/v1/keys/:id',
   permission: 'keys:manage',
+  scope: 'global',
+  stepUp: true,
   summary: 'Revoke a key; its next call is refused',
   tag,
   params: z.strictObject({ id: z.uuid({ error: 'must be the keyId (a UUID) that `GET /api/v1/keys` shows' }) }),

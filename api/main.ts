@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { apiConfig, processEnvironment, type ApiConfig } from '../adapters/config.ts'
 import { callerSecretsOf } from '../adapters/caller-secrets.ts'
+import { refuseSharedKeys } from '../adapters/key-purposes.ts'
 import { createLogger, scrub } from '../adapters/log.ts'
 import { createApiMetrics, createRegistry, healthServer } from '../adapters/metrics.ts'
 import { policyReloadMs, publishedPolicies, type PolicySource } from '../adapters/policies/published.ts'
@@ -13,8 +14,11 @@ import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
 import { listen } from '../adapters/postgres/listen.ts'
 import { forgetNonces } from '../adapters/postgres/nonces.ts'
 import { loadSnapshot } from '../adapters/postgres/policies.ts'
+import { oidcProvider, type OidcProvider } from '../adapters/oidc.ts'
+import { hashSlots } from '../adapters/passwords.ts'
 import { loadRules } from '../adapters/rules.ts'
 import { signerOf, verifierOf } from '../adapters/signing.ts'
+import { accessTokens } from '../adapters/tokens.ts'
 import { version } from '../adapters/version.ts'
 import { Failure } from '../domain/failure.ts'
 import { applyRule } from '../domain/rules/apply.ts'
@@ -22,10 +26,12 @@ import { lazyClient } from '../temporal/client.ts'
 import { startLoop } from '../temporal/loop.ts'
 import { temporalHealth } from '../temporal/health.ts'
 import { deliverAnswer } from '../temporal/signals.ts'
+import { accounts, type Accounts } from './accounts.ts'
 import { createApp } from './app.ts'
 import { keyLookup } from './authentication.ts'
 import { callerLookup } from './callers.ts'
 import { httpLimits } from './http-limits.ts'
+import { ensureBootstrap } from './bootstrap.ts'
 import { ensureFirstKey } from './first-key.ts'
 import { policyAudit } from './policy-question.ts'
 import type { ApiDeps, ApiSettings } from './route.ts'
@@ -56,6 +62,31 @@ const settingsOf = (config: ApiConfig, temporalNamespace: string): ApiSettings =
   audience: config.AEGIS_AUDIENCE,
 })
 
+function accountsOf(config: ApiConfig, db: Knex, log: ApiDeps['log']): Accounts {
+  const { AEGIS_TOKEN_KEY_FILE: privateKeyFile, AEGIS_TOKEN_PUBLIC_KEYS_FILE: publicKeysFile, AEGIS_PUBLIC_URL: publicUrl } = config
+  refuseSharedKeys({ AEGIS_TOKEN_PUBLIC_KEYS_FILE: publicKeysFile, AEGIS_POLICY_PUBLIC_KEYS_FILE: config.AEGIS_POLICY_PUBLIC_KEYS_FILE })
+  const onError = (failure: unknown) => log.warn({ err: failure }, 'the changed token keys are not in use')
+  return accounts({
+    db,
+    settings: { publicUrl, signup: config.AEGIS_SIGNUP, localLogin: config.AEGIS_LOCAL_LOGIN, trustedProxies: config.AEGIS_TRUSTED_PROXIES },
+    tokens: accessTokens({ privateKeyFile, publicKeysFile, issuer: publicUrl, onError }),
+    hashSlots: hashSlots(config.UV_THREADPOOL_SIZE),
+    oidc: oidcOf(config),
+  })
+}
+
+function oidcOf(config: ApiConfig): OidcProvider | null {
+  if (config.AEGIS_OIDC_ISSUER === undefined) return null
+  return oidcProvider({
+    issuer: config.AEGIS_OIDC_ISSUER,
+    clientId: config.AEGIS_OIDC_CLIENT_ID,
+    clientSecretFile: config.AEGIS_OIDC_CLIENT_SECRET_FILE,
+    redirectUri: `${config.AEGIS_PUBLIC_URL}/api/v1/auth/oidc/callback`,
+    groupsClaim: config.AEGIS_OIDC_GROUPS_CLAIM,
+    roleMap: config.AEGIS_OIDC_ROLES,
+  })
+}
+
 async function assemble(config: ApiConfig) {
   const log = createLogger({ name: 'aegis-api', level: config.AEGIS_LOG_LEVEL })
   const metrics = createApiMetrics(createRegistry('aegis-api'))
@@ -80,6 +111,7 @@ async function assemble(config: ApiConfig) {
     publisher,
     findKey: keyLookup(db),
     callers: { find: findCaller, secrets, refusals },
+    accounts: accountsOf(config, db, log),
     auditPolicy: policyAudit(db),
     sync,
     refreshPolicies: () => policies.reload(),
@@ -128,9 +160,10 @@ async function keepPolicies({ db, policies, sync, url, log }: { db: Knex; polici
   }
 }
 
-/** Whether the question of the first key is settled. A database that is away leaves it open; anything else stops the start. */
-async function firstKeySettled({ db, log }: ApiDeps, file: string | undefined, stopped: AbortSignal): Promise<boolean> {
+/** Whether the questions of the first key and of the first person are settled. A database that is away leaves it open; anything else stops the start. */
+async function firstKeySettled({ db, log }: ApiDeps, { AEGIS_FIRST_KEY_FILE: file, AEGIS_BOOTSTRAP_FILE: bootstrapFile }: ApiConfig, stopped: AbortSignal): Promise<boolean> {
   try {
+    if (bootstrapFile !== undefined && (await ensureBootstrap(db, bootstrapFile)) === 'made') log.info({ file: bootstrapFile }, 'the bootstrap token of the first admin was made')
     const result = await ensureFirstKey(db, { file, show: (line) => console.log(line) })
     if (result === 'made') log.info({ file }, 'the first API key was made')
     return true
@@ -147,8 +180,7 @@ async function main(): Promise<void> {
   const { deps, release } = await assemble(config)
   const { log } = deps
   const stopping = new AbortController()
-  const keyFile = config.AEGIS_FIRST_KEY_FILE
-  const settled = await firstKeySettled(deps, keyFile, stopping.signal) // before we listen: who sees us ready can read the key
+  const settled = await firstKeySettled(deps, config, stopping.signal) // before we listen: who sees us ready can read the key
   const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs }, createApp(deps))
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(config.PORT, config.HOST, resolve))
   const health = await healthServer({
@@ -173,7 +205,7 @@ async function main(): Promise<void> {
     log.info('stopped')
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal))
-  for (let known = settled; !known && !stopping.signal.aborted; known = await firstKeySettled(deps, keyFile, stopping.signal)) {
+  for (let known = settled; !known && !stopping.signal.aborted; known = await firstKeySettled(deps, config, stopping.signal)) {
     await sleep(retryMs, undefined, { signal: stopping.signal }).catch(() => undefined)
   }
 }

@@ -1,4 +1,5 @@
-import type { Role } from '../domain/remediation.ts'
+import { areasWith, bindingsOf, covers, type Area } from '../domain/identity.ts'
+import type { Principal, Role } from '../domain/remediation.ts'
 
 export const permissions = [
   'remediations:create',
@@ -22,22 +23,39 @@ export const permissions = [
   'policy:except',
   'policy:agree',
   'keys:manage',
+  'users:read',
+  'users:manage',
+  'account:own',
   'config:read',
 ] as const
 export type Permission = (typeof permissions)[number]
 
-const look: readonly Permission[] = ['remediations:read', 'freeze:read', 'autonomy:read', 'policy:read', 'policy:evaluate']
+/** Of whoever can prove who they are, with a role or without. */
+const everyone: readonly Permission[] = ['account:own']
+
+const look: readonly Permission[] = [...everyone, 'remediations:read', 'freeze:read', 'autonomy:read', 'policy:read', 'policy:evaluate']
 
 /** Who may do what. Stopping is easier than starting again: an approver may freeze and demote, an admin lifts and promotes. */
 export const granted: Record<Role, readonly Permission[]> = {
   user: [...look, 'remediations:create'],
   service: [...look, 'remediations:create', 'alerts:send', 'policy:evaluate-others'],
   approver: [...look, 'remediations:create', 'remediations:answer', 'freeze:set', 'autonomy:demote', 'policy:except', 'policy:agree'],
-  auditor: [...look, 'audit:read', 'policy:simulate'],
+  auditor: [...look, 'audit:read', 'policy:simulate', 'users:read'],
   admin: permissions,
 }
 
-export const allows = (roles: readonly Role[], permission: Permission): boolean => roles.some((role) => granted[role].includes(permission))
+const gives = (role: Role, permission: Permission): boolean => granted[role].includes(permission)
+
+/** Whether one binding of the principal gives the permission in all of the area. */
+export const allows = (principal: Principal, permission: Permission, area: Area): boolean =>
+  everyone.includes(permission) || bindingsOf(principal).some((binding) => gives(binding.role, permission) && covers(binding, area))
+
+/** Somewhere, wherever that is. */
+export const allowsAnywhere = (principal: Principal, permission: Permission): boolean =>
+  everyone.includes(permission) || bindingsOf(principal).some(({ role }) => gives(role, permission))
+
+/** What lists are narrowed to: null for everything. */
+export const areasOf = (principal: Principal, permission: Permission): Area[] | null => areasWith(principal, (role) => gives(role, permission))
 
 export const rolesWith = (permission: Permission): Role[] =>
-  (Object.keys(granted) as Role[]).filter((role) => granted[role].includes(permission)).sort()
+  (Object.keys(granted) as Role[]).filter((role) => gives(role, permission)).sort()

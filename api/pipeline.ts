@@ -7,14 +7,16 @@ import { appendEntry } from '../adapters/postgres/ledger.ts'
 import type { Principal } from '../domain/remediation.ts'
 import { nonceDigest } from '../adapters/postgres/nonces.ts'
 import { claimedKeyId } from '../domain/request-signature/signature.ts'
-import { authenticate } from './authentication.ts'
+import { authenticate, type Authenticated } from './authentication.ts'
+import { authorize, isFresh, notPermitted, refuseUnlessGlobal, stepUpRequired } from './authorization.ts'
 import { parseJsonBody, readJsonBody } from './body.ts'
 import { received, showsSignature, signedCaller, type SignedCaller } from './callers.ts'
+import { clientFacts } from './client.ts'
 import { fieldErrors } from './fields.ts'
 import { countStranger, limitPrincipal } from './http-limits.ts'
-import { allows, rolesWith, type Permission } from './permissions.ts'
+import { allowsAnywhere, areasOf } from './permissions.ts'
 import { fieldProblem, HttpProblem, problemDocument, problemOf } from './problems.ts'
-import { ndjson, type ApiDeps, type Route } from './route.ts'
+import { doorPaths, ndjson, type ApiDeps, type Route } from './route.ts'
 
 const requestIdForm = /^[A-Za-z0-9._-]{1,64}$/
 const idempotencyKeyForm = /^[\x21-\x7e]{1,255}$/
@@ -44,20 +46,26 @@ export const track = ({ log, metrics }: ApiDeps): RequestHandler => (req, res, n
 
 export const serve = (route: Route, deps: ApiDeps): RequestHandler => async (req, res) => {
   locals(res).route = route
-  const caller = route.permission === 'public' ? null : await signedCaller(route, deps, req)
-  if (caller) locals(res).caller = caller
-  const principal = route.permission === 'public' ? null : await admit(route.permission, deps, req, res)
-  if (principal) limitPrincipal(deps.httpLimits, principal.id, `${req.method} ${route.path}`)
+  const signed = route.permission === 'public' ? null : await signedCaller(route, deps, req)
+  if (signed) locals(res).caller = signed
+  const admitted = await admit(route, deps, req, res)
+  if (admitted) limitPrincipal(deps.httpLimits, admitted.principal.id, `${req.method} ${route.path}`)
   const params = parse(route.params, req.params)
-  const query = route.permission === 'public' ? {} : parse(route.query, req.query)
+  const query = route.permission === 'public' && !isDoor(route) ? {} : parse(route.query, req.query)
   const idempotencyKey = route.idempotent ? readIdempotencyKey(req) : null
   const apart = route.apart ?? undefined
-  const body = route.body ? parse(route.body, caller ? parseJsonBody(req, caller.body, apart) : await readJsonBody(req, route.bodyLimitBytes, apart)) : undefined
+  const body = route.body ? parse(route.body, signed ? parseJsonBody(req, signed.body, apart) : await readJsonBody(req, route.bodyLimitBytes, apart)) : undefined
   const { requestId } = locals(res)
-  const reply = await route.handle({ deps, params, query, body, requestId, principal, caller, idempotencyKey })
+  const principal = admitted && (await authorize(route, admitted.principal, { params, query, body }, deps))
+  const areas = admitted && route.permission !== 'public' ? areasOf(admitted.principal, route.permission) : null
+  const session = admitted?.session ?? null
+  const reply = await route.handle({ deps, params, query, body, requestId, principal, areas, session, client: clientFacts(req), caller: signed, idempotencyKey })
   if (route.produces === ndjson) return sendLines(reply.body as AsyncIterable<unknown>, deps, req, res)
-  res.status(reply.status).type(route.produces).send(route.produces === 'application/json' ? JSON.stringify(reply.body) : reply.body)
+  res.status(reply.status).type(route.produces).set(reply.headers ?? {})
+  res.send(route.produces === 'application/json' ? JSON.stringify(reply.body) : reply.body)
 }
+
+const isDoor = ({ path }: Route): boolean => (doorPaths as readonly string[]).includes(path)
 
 /** Once a line is out the status cannot change: what goes wrong then is the last line, as a problem document. */
 async function sendLines(lines: AsyncIterable<unknown>, deps: ApiDeps, req: Request, res: Response): Promise<void> {
@@ -76,16 +84,17 @@ async function sendLines(lines: AsyncIterable<unknown>, deps: ApiDeps, req: Requ
   res.end()
 }
 
-async function admit(permission: Permission, { findKey }: ApiDeps, req: Request, res: Response): Promise<Principal> {
-  const principal = locals(res).caller?.principal ?? (await authenticate(findKey, req.get('authorization')))
-  locals(res).principal = principal
-  if (allows(principal.roles, permission)) return principal
-  throw new HttpProblem({
-    status: 403,
-    code: 'not_permitted',
-    detail: `this needs the permission \`${permission}\``,
-    nextStep: `use a key with one of the roles ${rolesWith(permission).join(', ')}`,
-  })
+/** Who calls, before anything of the call is read: somebody who may call this route in no place is not heard. */
+async function admit(route: Route, deps: ApiDeps, req: Request, res: Response): Promise<Authenticated | null> {
+  const { permission, stepUp } = route
+  if (permission === 'public') return null
+  const signer = locals(res).caller?.principal
+  const caller = signer ? { principal: signer, session: null } : await authenticate(deps, req.get('authorization'), (known) => (locals(res).principal = known))
+  locals(res).principal = caller.principal
+  if (!allowsAnywhere(caller.principal, permission)) throw notPermitted(permission)
+  refuseUnlessGlobal(route, caller.principal)
+  if (stepUp && !isFresh(caller.session)) throw stepUpRequired()
+  return caller
 }
 
 /** A route that declares none of a part takes none of it. */
@@ -122,20 +131,22 @@ export const answerProblem = (deps: ApiDeps): ErrorRequestHandler => async (thro
   res.status(parts.status).set(parts.headers).type('application/problem+json').send(JSON.stringify(document))
 }
 
-const refusedInput = [400, 403, 413, 415]
+const refusedInput = [400, 401, 403, 413, 415]
 
 /**
- * One audit line for a call that was refused for what it said or for who said it, where we know who.
+ * One audit line for a call that was refused for what it said or for who said it, where we know who. A credential that
+ * is no longer good leaves one line a minute: whoever holds it asks again and again.
  * Names of fields only: their values may be anything. Nothing was done, so a ledger that is away
  * does not turn the refusal into another answer.
  */
 async function recordRefusal(deps: ApiDeps, req: Request, res: Response, parts: HttpProblem['parts']): Promise<void> {
   const { principal, caller, route, requestId } = locals(res)
   if (!principal && claimsSignature(req, route)) return recordRefusedSignature(deps, req, res, parts.code)
-  const reads = req.method === 'GET' && parts.status !== 403
+  const reads = req.method === 'GET' && parts.status !== 403 && parts.status !== 401
   // Every use of a caller's key is on record, whatever came of it.
   const told = caller ? parts.status < 500 : refusedInput.includes(parts.status)
   if (!principal || !route || parts.recorded || reads || !told) return
+  if (parts.status === 401 && !caller && !deps.accounts.isFirstThisMinute(`${principal.id} ${parts.code}`)) return
   const { id, kind, owner } = principal
   const { status, code, errors } = parts
   const body = { method: req.method, route: route.path, status, code, fields: errors.map(({ field }) => field), requestId, ...(caller ? { signature: { keyId: caller.signature.keyId, nonceDigest: nonceDigest(caller.signature.nonce) } } : {}) }

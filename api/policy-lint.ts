@@ -32,6 +32,7 @@ const lint = route({
   method: 'post',
   path: '/api/v1/policy/lint',
   permission: 'policy:simulate',
+  scope: 'global',
   summary: 'What is odd about policies: dead, redundant, impossible, unguarded, misspelt',
   description: 'Takes the files of a policy directory, or lints the policies in force when there are none. Nothing is started, recorded or changed. Each finding that can be shown on a request carries one, confirmed by the engine.',
   tag: 'Policy',

@@ -31,6 +31,7 @@ const test = route({
   method: 'post',
   path: '/api/v1/policy/test',
   permission: 'policy:simulate',
+  scope: 'global',
   summary: 'Runs the tests that stand beside policies, and says what they leave untested',
   description: 'Takes the files of a policy directory; `*.test.yaml` holds tests. Nothing is started, recorded or changed.',
   tag: 'Policy',

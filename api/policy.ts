@@ -7,7 +7,7 @@ import { effects, enforcements } from '../domain/policy/document.ts'
 import { requestTypes, type Facts, type PolicyInput } from '../domain/policy/input.ts'
 import { modes } from '../domain/remediation.ts'
 import { allows } from './permissions.ts'
-import { asked, type Asked } from './policy-question.ts'
+import { areaOf, asked, type Asked } from './policy-question.ts'
 import { reply, route, type Route } from './route.ts'
 
 const tag = 'Policy'
@@ -45,6 +45,7 @@ const evaluate = route({
   method: 'post',
   path: '/api/v1/policy/evaluate',
   permission: 'policy:evaluate',
+  scope: 'anywhere',
   summary: 'What policy says to a request of yours; nothing is started',
   description: 'Who asks is taken from the credential alone, and the time is the server\'s. Facts that Aegis measures itself in a remediation (`request`, `target`, `history`) are yours to suppose here. Question and answer are on record before you hear it: `GET /api/v1/policy/audit/logs`.',
   tag,
@@ -54,7 +55,7 @@ const evaluate = route({
     const { context, request, target, history, ...question } = body
     const supposed = { context, request, target, history } as Record<'context' | 'request' | 'target' | 'history', Facts>
     const input: PolicyInput = { ...question, ...supposed, principal, approvals: [], now: Date.now(), tzdata: tzdataVersion }
-    return reply(200, toAnswer(await asked(deps, principal, input), allows(principal.roles, 'audit:read')))
+    return reply(200, toAnswer(await asked(deps, principal, input), allows(principal, 'audit:read', areaOf(input))))
   },
 })
 
@@ -106,6 +107,7 @@ const list = route({
   method: 'get',
   path: '/api/v1/policy',
   permission: 'policy:read',
+  scope: 'anywhere',
   summary: 'The policies in force, by content hash, and why a newer edit is not in use',
   tag,
   output: {

@@ -5,6 +5,7 @@ import { allows } from './permissions.ts'
 import { HttpProblem } from './problems.ts'
 import { remediationDetail, remediationSummary, toDetail, toSummary } from './remediation-views.ts'
 import { reply, route, type Route } from './route.ts'
+import { ofRemediation, placeOf } from './scopes.ts'
 import * as shape from './shapes.ts'
 
 const tag = 'Remediations'
@@ -47,6 +48,7 @@ const create = route({
   method: 'post',
   path: '/api/v1/remediations',
   permission: 'remediations:create',
+  scope: ({ body }, settings) => placeOf(body.target, settings),
   summary: 'Ask for a remediation',
   description: 'The request is committed and answered; policy, limits and people decide what becomes of it. With an Idempotency-Key the same request may be sent again without asking twice.',
   tag,
@@ -66,12 +68,13 @@ const list = route({
   method: 'get',
   path: '/api/v1/remediations',
   permission: 'remediations:read',
+  scope: 'filtered',
   summary: 'List remediations, newest first',
   tag,
   query: listQuery,
   output: { 200: shape.page(remediationSummary) },
-  handle: async ({ deps, query }) => {
-    const { items, next } = await listRemediations(deps.db, shape.given(query))
+  handle: async ({ deps, query, areas }) => {
+    const { items, next } = await listRemediations(deps.db, { ...shape.given(query), areas })
     return reply(200, { items: items.map(toSummary), next })
   },
 })
@@ -80,6 +83,7 @@ const show = route({
   method: 'get',
   path: '/api/v1/remediations/:id',
   permission: 'remediations:read',
+  scope: ofRemediation,
   summary: 'One remediation: plan, preflight card, decision, answers, steps, effects, outcome',
   description: "The decision's full explanation is shown to roles that may read the audit.",
   tag,
@@ -88,7 +92,7 @@ const show = route({
   handle: async ({ deps, params, principal }) => {
     const view = await getRemediation(deps.db, params.id)
     if (!view) throw noSuchRemediation(params.id)
-    return reply(200, toDetail(view, deps.settings, allows(principal.roles, 'audit:read')))
+    return reply(200, toDetail(view, deps.settings, allows(principal, 'audit:read', view.request.target)))
   },
 })
 

@@ -5,12 +5,15 @@ import type { Logger } from '../adapters/log.ts'
 import type { Publisher } from '../adapters/policies/publish.ts'
 import type { DirectorySync } from '../adapters/policies/sync.ts'
 import type { PolicyAuditDraft } from '../adapters/postgres/policy-audit.ts'
+import type { Area } from '../domain/identity.ts'
 import type { Mode, Principal } from '../domain/remediation.ts'
 import type { TemporalHealth } from '../temporal/health.ts'
 import type { AnswerDelivery } from '../temporal/signals.ts'
 import { defaultBodyLimitBytes, type Apart } from './body.ts'
+import type { Accounts } from './accounts.ts'
 import type { KeyLookup } from './authentication.ts'
 import type { Callers, SignedCaller } from './callers.ts'
+import type { ClientFacts } from './client.ts'
 import type { Grouped } from './grouped.ts'
 import type { HttpLimits } from './http-limits.ts'
 import type { AlertRules, Policies } from './ports.ts'
@@ -38,6 +41,7 @@ export type ApiDeps = {
   db: Knex
   findKey: KeyLookup
   callers: Callers
+  accounts: Accounts
   policies: Policies
   /** Signs and publishes policies. */
   publisher: Publisher
@@ -57,17 +61,47 @@ export type ApiDeps = {
 }
 
 /** The only paths that may be declared public. */
-export const publicPaths = ['/api/v1/health', '/api/v1/health/ping', '/health', '/openapi.json', '/metrics'] as const
+export const publicPaths = ['/api/v1/health', '/api/v1/health/ping', '/health', '/openapi.json', '/metrics', '/.well-known/jwks.json'] as const
 export type PublicPath = (typeof publicPaths)[number]
+
+/** Ways in: whoever calls them has no credential yet, or one that is no access token. */
+export const doorPaths = [
+  '/api/v1/auth/signup',
+  '/api/v1/auth/login',
+  '/api/v1/auth/refresh',
+  '/api/v1/auth/logout',
+  '/api/v1/auth/reset',
+  '/api/v1/auth/oidc/start',
+  '/api/v1/auth/oidc/callback',
+] as const
+export type DoorPath = (typeof doorPaths)[number]
+
+/** Who calls, with everything that says what they may do. */
+export type Caller = Required<Principal>
+/** Of a person with an access token; null for keys. Epoch milliseconds. */
+export type CallerSession = { sessionId: string; userId: string; authTimeMs: number }
 
 export type Method = 'get' | 'post' | 'put' | 'delete'
 type Outputs = { readonly [status: number]: z.ZodType }
 type Parsed<S> = S extends z.ZodType ? z.output<S> : Record<string, never>
 
 /** One of the declared statuses with a body its schema allows. */
-export type ReplyOf<O extends Outputs> = { [S in keyof O & number]: { status: S; body: z.input<O[S] & z.ZodType> } }[keyof O & number]
+export type ReplyOf<O extends Outputs> = { [S in keyof O & number]: { status: S; body: z.input<O[S] & z.ZodType>; headers?: ReplyHeaders } }[keyof O & number]
+export type ReplyHeaders = Record<string, string | string[]>
 
 type Description = { summary: string; tag: string; description?: string }
+
+/**
+ * Where the permission has to hold. `global`: everywhere. `anywhere`: in some place, because what the route is about
+ * belongs to none. `filtered`: in some place, and the handler shows or takes what lies in `areas` alone. A function:
+ * in the area that the call names. `lookUp`: in the area of the record that the call names; undefined when there is none.
+ */
+export type Scope<P = unknown, Q = unknown, B = unknown> =
+  | 'global'
+  | 'anywhere'
+  | 'filtered'
+  | ((call: { params: P; query: Q; body: B }, settings: ApiSettings) => Area)
+  | { lookUp: (call: { params: P; query: Q; body: B }, deps: ApiDeps) => Promise<Area | undefined> }
 
 /** What every handler gets: parsed input, and never the raw request. */
 type Input<P, Q, B> = { deps: ApiDeps; params: Parsed<P>; query: Parsed<Q>; body: Parsed<B>; requestId: string }
@@ -79,6 +113,9 @@ type Guarded<O extends Outputs, P, Q, B> = Shape<O, P, Q, B> & {
   path: string
   /** Nobody enters without it; there is no route without one. */
   permission: Permission
+  scope: Scope<Parsed<P>, Parsed<Q>, Parsed<B>>
+  /** A person has to have proven who they are within the last 5 minutes. Keys prove it with every call. */
+  stepUp?: true
   /** Takes an Idempotency-Key header. */
   idempotent?: boolean
   /** Takes a signature in the place of a key. */
@@ -87,16 +124,32 @@ type Guarded<O extends Outputs, P, Q, B> = Shape<O, P, Q, B> & {
   bodyLimitBytes?: number
   /** Where one odd item must not cost the others. */
   apart?: Apart
-  handle: (call: Input<P, Q, B> & { principal: Principal; caller: SignedCaller | null; idempotencyKey: string | null }) => Promise<ReplyOf<O>>
+  handle: (call: Input<P, Q, B> & Called & { caller: SignedCaller | null; idempotencyKey: string | null }) => Promise<ReplyOf<O>>
 }
+
+/**
+ * `principal` has the roles and bindings that hold where the call is about; all of them where it is about no place.
+ * `areas`: where the route's permission holds, null for everywhere.
+ */
+type Called = { principal: Caller; areas: Area[] | null; session: CallerSession | null; client: ClientFacts }
 
 /** Answers with one line of JSON after the other while it works; what it says before the first one is an ordinary problem. */
 type Streaming<L extends z.ZodType, P, Q, B> = Omit<Guarded<{ 200: L }, P, Q, B>, 'handle' | 'output'> & {
   line: L
-  handle: (call: Input<P, Q, B> & { principal: Principal }) => Promise<AsyncIterable<z.input<L>>>
+  handle: (call: Input<P, Q, B> & Called) => Promise<AsyncIterable<z.input<L>>>
 }
 
 type Open<O extends Outputs> = Description & { path: PublicPath; output: O; produces?: string; handle: (call: { deps: ApiDeps }) => Promise<ReplyOf<O>> }
+
+/** A way in. The credential is in the body or in a cookie, and the handler looks at it itself. */
+type Door<O extends Outputs, Q, B> = Description & {
+  method: 'get' | 'post'
+  path: DoorPath
+  query?: Q
+  body?: B
+  output: O
+  handle: (call: Omit<Input<undefined, Q, B>, 'params'> & { client: ClientFacts }) => Promise<ReplyOf<O>>
+}
 
 export type Call = {
   deps: ApiDeps
@@ -104,7 +157,10 @@ export type Call = {
   query: unknown
   body: unknown
   requestId: string
-  principal: Principal | null
+  principal: Caller | null
+  areas: Area[] | null
+  session: CallerSession | null
+  client: ClientFacts
   caller: SignedCaller | null
   idempotencyKey: string | null
 }
@@ -114,6 +170,9 @@ export type Route = Description & {
   method: Method
   path: string
   permission: Permission | 'public'
+  /** Null for what is public. */
+  scope: Scope | null
+  stepUp: boolean
   idempotent: boolean
   signed: boolean
   /** Content type of the answer; JSON unless it says otherwise. */
@@ -124,11 +183,12 @@ export type Route = Description & {
   bodyLimitBytes: number
   apart: Apart | null
   output: Outputs
-  handle: (call: Call) => Promise<{ status: number; body: unknown }>
+  handle: (call: Call) => Promise<{ status: number; body: unknown; headers?: ReplyHeaders }>
 }
 
 /** An answer whose status TypeScript keeps as the number it is. */
-export const reply = <const S extends number, const B>(status: S, body: B): { status: S; body: B } => ({ status, body })
+export const reply = <const S extends number, const B>(status: S, body: B, headers?: ReplyHeaders): { status: S; body: B; headers?: ReplyHeaders } =>
+  headers ? { status, body, headers } : { status, body }
 
 const json = 'application/json'
 /** Newline-delimited JSON. */
@@ -140,8 +200,9 @@ export function route<
   Q extends z.ZodObject | undefined = undefined,
   B extends z.ZodType | undefined = undefined,
 >(declared: Guarded<O, P, Q, B>): Route {
-  const { params = null, query = null, body = null, bodyLimitBytes = defaultBodyLimitBytes, idempotent = false, signed = false, apart = null } = declared
-  return { ...declared, params, query, body, bodyLimitBytes, idempotent, signed, apart, produces: json, handle: declared.handle as unknown as Route['handle'] }
+  const { params = null, query = null, body = null, bodyLimitBytes = defaultBodyLimitBytes, idempotent = false, signed = false, apart = null, stepUp = false } = declared
+  const scope = declared.scope as Scope
+  return { ...declared, scope, stepUp, params, query, body, bodyLimitBytes, idempotent, signed, apart, produces: json, handle: declared.handle as unknown as Route['handle'] }
 }
 
 export function streamRoute<
@@ -154,8 +215,14 @@ export function streamRoute<
   return { ...route({ ...declared, output: { 200: line }, handle: lines as never }), produces: ndjson }
 }
 
+const nobody = { params: null, query: null, body: null, bodyLimitBytes: defaultBodyLimitBytes, idempotent: false, signed: false, apart: null, permission: 'public', scope: null, stepUp: false } as const
+
 export function publicRoute<const O extends Outputs>(declared: Open<O>): Route {
-  const nothing = { params: null, query: null, body: null, bodyLimitBytes: defaultBodyLimitBytes, idempotent: false, signed: false, apart: null }
   const { produces = json } = declared
-  return { ...declared, ...nothing, method: 'get', permission: 'public', produces, handle: declared.handle as unknown as Route['handle'] }
+  return { ...nobody, ...declared, method: 'get', produces, handle: declared.handle as unknown as Route['handle'] }
+}
+
+export function doorRoute<const O extends Outputs, Q extends z.ZodObject | undefined = undefined, B extends z.ZodType | undefined = undefined>(declared: Door<O, Q, B>): Route {
+  const { query = null, body = null } = declared
+  return { ...nobody, ...declared, query, body, produces: json, handle: declared.handle as unknown as Route['handle'] }
 }

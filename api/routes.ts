@@ -1,7 +1,9 @@
 import { z } from 'zod'
+import { accountRoutes } from './account.ts'
 import { alertRoutes } from './alerts.ts'
 import { answerRoutes } from './answers.ts'
 import { auditRoutes } from './audit.ts'
+import { authRoutes } from './auth.ts'
 import { authzenRoutes } from './authzen.ts'
 import { autonomyRoutes } from './autonomy.ts'
 import { callerKeyRoutes } from './caller-keys.ts'
@@ -11,6 +13,7 @@ import { stoppingRoutes } from './freeze.ts'
 import { freezeWindowRoutes } from './freeze-windows.ts'
 import { healthRoutes } from './health.ts'
 import { keyRoutes } from './keys.ts'
+import { oidcRoutes } from './oidc.ts'
 import { policyRoutes } from './policy.ts'
 import { remediationRoutes } from './remediations.ts'
 import { policyAuditRoutes } from './policy-audit.ts'
@@ -21,6 +24,7 @@ import { policyTrialRoutes } from './policy-trial.ts'
 import { policyTestRoutes } from './policy-test.ts'
 import { simulateRoutes } from './simulate.ts'
 import { openApiDocument } from './openapi.ts'
+import { userRoutes } from './users.ts'
 import { publicRoute, reply, type Route } from './route.ts'
 
 /** The whole API: what the server mounts, what OpenAPI describes, what the tests walk through. */
@@ -45,6 +49,10 @@ export const routes: readonly Route[] = [
   ...policyLintRoutes,
   ...keyRoutes,
   ...callerKeyRoutes,
+  ...authRoutes,
+  ...oidcRoutes,
+  ...accountRoutes,
+  ...userRoutes,
   ...healthRoutes,
   publicRoute({
     path: '/openapi.json',

@@ -25,6 +25,8 @@ export const verdict = z.enum(verdicts)
 export const severity = z.enum(severities)
 export const door = z.enum(doors)
 export const role = z.enum(roles)
+/** Null: in every cluster, in every namespace. */
+export const binding = z.strictObject({ role, cluster: labelName.nullable(), namespace: labelName.nullable() })
 export const fault = z.enum(faultClasses)
 export const mode = z.enum(modes)
 

@@ -60,6 +60,7 @@ const simulate = streamRoute({
   method: 'post',
   path: '/api/v1/policy/simulate',
   permission: 'policy:simulate',
+  scope: 'global',
   summary: 'What other policies would have answered to every decision on record',
   description: 'Each recorded decision is made again with the facts and the clock it had, under the policies in force and under the candidate. Nothing is started, recorded or changed. Answers with one JSON value a line: `progress` while it works, then the `report`.',
   tag: 'Policy',

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Problem } from '../api/problems.ts'
+import { loginsIn, type Login, type Logins } from './logins.ts'
 
-/** Where the API is and which key to use. */
-export type Connection = { url: string; apiKey: string }
+/** Where the API is, and which key or whose login to use. */
+export type Connection = { url: string; apiKey: string; logins: Logins }
 
 /** Bad usage ends with exit code 2, everything else that goes wrong with 1. */
 export class Usage extends Error {
@@ -24,15 +25,20 @@ export class Refused extends Error {
 
 const stackFile = join('.aegis', 'stack.json')
 
-/** `AEGIS_URL` and `AEGIS_API_KEY`; else what a stack started in this directory wrote down. */
+/** `AEGIS_URL` and `AEGIS_API_KEY`; else whoever logged in there; else what a stack started in this directory wrote down. */
 export function connectionOf(env: NodeJS.ProcessEnv, directory: string): Connection {
   const { AEGIS_URL: url, AEGIS_API_KEY: apiKey } = env
   const stack = url && apiKey ? undefined : readStack(join(directory, stackFile))
   const found = { url: url ?? stack?.api ?? '', apiKey: apiKey ?? (url ? '' : (stack?.apiKey ?? '')) }
-  if (found.url === '') throw new Usage('no Aegis to talk to: set AEGIS_URL and AEGIS_API_KEY, or run `npm start` in this checkout')
+  if (found.url === '') throw new Usage('no Aegis to talk to: set AEGIS_URL and AEGIS_API_KEY (or `aegis login`), or run `npm start` in this checkout')
   if (!URL.canParse(found.url)) throw new Usage(`\`${found.url}\` is not an address: set AEGIS_URL to one such as http://127.0.0.1:3000`)
-  return { ...found, url: found.url.replace(/\/$/, '') }
+  const address = found.url.replace(/\/$/, '')
+  const logins = loginsIn(env)
+  return { url: address, apiKey: apiKey === undefined && logins.read(address) ? '' : found.apiKey, logins }
 }
+
+/** For what asks nobody. */
+export const offline = (env: NodeJS.ProcessEnv): Connection => ({ url: '', apiKey: '', logins: loginsIn(env) })
 
 function readStack(path: string): { api?: string | null; apiKey?: string | null } | undefined {
   if (!existsSync(path)) return undefined
@@ -43,7 +49,7 @@ function readStack(path: string): { api?: string | null; apiKey?: string | null 
   }
 }
 
-export type Ask = { method: 'GET' | 'POST' | 'DELETE'; path: string; query?: Record<string, string | undefined>; body?: unknown; headers?: Record<string, string> }
+export type Ask = { method: 'GET' | 'POST' | 'PUT' | 'DELETE'; path: string; query?: Record<string, string | undefined>; body?: unknown; headers?: Record<string, string> }
 export type Answer<T> = { status: number; body: T }
 export type Client = <T>(ask: Ask) => Promise<Answer<T>>
 
@@ -79,10 +85,31 @@ function valueOf<T extends object>(line: string): T {
   return value
 }
 
-async function send({ url, apiKey }: Connection, { method, path, query = {}, body, headers = {} }: Ask, limitMs: number): Promise<Response> {
+/** Whoever asks these has no credential yet, or brings another one. */
+const doors = ['/api/v1/auth/login', '/api/v1/auth/refresh', '/api/v1/auth/logout', '/api/v1/auth/reset', '/api/v1/auth/signup']
+
+/** An access token that is about to run out is exchanged before it is used. */
+async function credentialOf(connection: Connection): Promise<string> {
+  if (connection.apiKey !== '') return connection.apiKey
+  const login = connection.logins.read(connection.url)
+  if (!login || login.expiresAtMs - Date.now() > 30_000) return login?.accessToken ?? ''
+  const { refreshToken, deviceToken } = login
+  const { body } = await clientOf(connection)<SessionAnswer>({ method: 'POST', path: '/api/v1/auth/refresh', body: { refreshToken, deviceToken } })
+  return connection.logins.write(connection.url, loginOf(body, login)).accessToken
+}
+
+export type SessionAnswer = { accessToken: string; expiresIn: number; refreshToken: string; deviceToken: string | null }
+
+export const loginOf = ({ accessToken, expiresIn, refreshToken, deviceToken }: SessionAnswer, before?: Pick<Login, 'deviceToken'>): Login => ({
+  accessToken, refreshToken, deviceToken: deviceToken ?? before?.deviceToken ?? '', expiresAtMs: Date.now() + expiresIn * 1000,
+})
+
+async function send(connection: Connection, { method, path, query = {}, body, headers = {} }: Ask, limitMs: number): Promise<Response> {
+  const { url } = connection
   const address = new URL(url + path)
   for (const [name, value] of Object.entries(query)) if (value !== undefined) address.searchParams.set(name, value)
-  const credential: Record<string, string> = apiKey === '' ? {} : { authorization: `Bearer ${apiKey}` }
+  const token = doors.includes(path) ? '' : await credentialOf(connection)
+  const credential: Record<string, string> = token === '' ? {} : { authorization: `Bearer ${token}` }
   const content: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
   const sent = body === undefined ? {} : { body: JSON.stringify(body) }
   return fetch(address, { method, headers: { ...credential, ...content, ...headers }, ...sent, redirect: 'error', signal: AbortSignal.timeout(limitMs) })

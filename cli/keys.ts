@@ -7,25 +7,35 @@ type Key = { keyId: string; name: string; prefix: string; roles: string[]; owner
 const path = '/api/v1/keys'
 
 export const keyCreate: Command = {
-  usage: 'key create --name text --owner person --roles role,role [--days n]',
+  usage: 'key create --name text --owner person --roles role,role [--namespace cluster/namespace,…] [--days n]',
   summary: 'make an API key; it is shown this once',
   arguments: [0, 0],
   options: {
     name: { type: 'string', value: 'text', describe: 'what it is for' },
     owner: { type: 'string', value: 'person', describe: 'who stands behind it: four-eyes compares owners' },
     roles: { type: 'string', value: 'list', describe: 'admin, user, approver, auditor, service' },
+    namespace: { type: 'string', value: 'list', describe: 'where the roles hold, such as main/shop or shop (in every cluster); everywhere without it' },
     days: { type: 'string', value: 'n', describe: 'how long it is good for (90)' },
   },
   run: async (context) => {
     const [name, owner, roles, days] = ['name', 'owner', 'roles', 'days'].map((option) => text(context, option))
     if (!name || !owner || !roles) throw new Usage('a key needs --name, --owner and --roles')
     if (days !== undefined && !/^\d{1,4}$/.test(days)) throw new Usage(`--days must be a whole number, not \`${days}\``)
-    const asked = { name, owner, roles: roles.split(',').map((role) => role.trim()), ...(days === undefined ? {} : { expiresInDays: Number(days) }) }
+    const asked = { name, owner, roles: roles.split(',').map((role) => role.trim()), ...placesOf(text(context, 'namespace')), ...(days === undefined ? {} : { expiresInDays: Number(days) }) }
     const { body } = await context.client<Key & { key: string }>({ method: 'POST', path, body: asked })
     context.output.result(body, [body.key])
     context.output.note(`shown this once; id ${body.keyId}, roles ${body.roles.join(', ')}, good until ${body.expiresAt}`)
     return 0
   },
+}
+
+function placesOf(given: string | undefined): { namespaces?: { cluster?: string; namespace: string }[] } {
+  if (given === undefined) return {}
+  const namespaces = given.split(',').map((part) => {
+    const [namespace = '', cluster] = part.trim().split('/').reverse()
+    return cluster === undefined ? { namespace } : { cluster, namespace }
+  })
+  return { namespaces }
 }
 
 export const keyList: Command = {

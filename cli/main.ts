@@ -5,9 +5,10 @@ import { autonomy, autonomyDemote, autonomyPromote } from './autonomy.ts'
 import { callerActivate, callerCreate, callerList, callerRetire, callerRevoke } from './callers.ts'
 import { breaker, breakerClose } from './breakers.ts'
 import type { Command } from './command.ts'
-import { clientOf, connectionOf, Refused, Usage } from './connection.ts'
+import { clientOf, connectionOf, offline, Refused, Usage } from './connection.ts'
 import { freezeCancel, freezeSchedule, freezeWindows } from './freeze-windows.ts'
 import { keyCreate, keyList, keyRevoke } from './keys.ts'
+import { login, logout, whoami } from './login.ts'
 import { doctor, status } from './looking.ts'
 import { outputTo, printable, type Streams } from './output.ts'
 import { policyAgree, policyExcept, policyRevoke } from './policy-exceptions.ts'
@@ -18,6 +19,7 @@ import { policyApply, policyList, policyRollback } from './policy-record.ts'
 import { list, remediate, show } from './remediations.ts'
 import { sign } from './sign.ts'
 import { freeze, release, unfreeze } from './stopping.ts'
+import { userCreate, userDisable, userEnable, userList, userPassword, userReset, userRoles } from './users.ts'
 
 export const commands: Record<string, Command> = {
   status,
@@ -49,6 +51,16 @@ export const commands: Record<string, Command> = {
   'policy except': policyExcept,
   'policy agree': policyAgree,
   'policy revoke': policyRevoke,
+  login,
+  logout,
+  whoami,
+  'user create': userCreate,
+  'user list': userList,
+  'user roles': userRoles,
+  'user disable': userDisable,
+  'user enable': userEnable,
+  'user reset': userReset,
+  'user password': userPassword,
   'key create': keyCreate,
   'key list': keyList,
   'key revoke': keyRevoke,
@@ -106,7 +118,7 @@ async function dispatch(args: readonly string[], around: Surroundings): Promise<
   }
   const [min, max] = command.arguments
   if (positionals.length < min || positionals.length > max) throw new Usage(`usage: aegis ${command.usage}`)
-  const connection = command.offline ? { url: '', apiKey: '' } : connectionOf(around.env, around.directory)
+  const connection = command.offline ? offline(around.env) : connectionOf(around.env, around.directory)
   const output = outputTo(around, values['json'] === true)
   return command.run({ positionals, options: values, client: clientOf(connection), connection, output })
 }
@@ -135,7 +147,7 @@ function say({ err }: Streams, json: boolean, value: object, lines: readonly str
 const helpText = (): string => {
   const width = Math.max(...Object.keys(commands).map((name) => name.length))
   const rows = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)
-  return `aegis: self-healing for Kubernetes\n\n${rows.join('\n')}\n\n\`aegis <command> --help\` says more. AEGIS_URL and AEGIS_API_KEY say where and who;\nwithout them .aegis/stack.json in this directory does. Exit codes: 0 ok, 1 refused or failed, 2 bad usage.\n`
+  return `aegis: self-healing for Kubernetes\n\n${rows.join('\n')}\n\n\`aegis <command> --help\` says more. AEGIS_URL and AEGIS_API_KEY (or \`aegis login\`) say where and who;\nwithout them .aegis/stack.json in this directory does. Exit codes: 0 ok, 1 refused or failed, 2 bad usage.\n`
 }
 
 const commandHelp = ({ usage, summary, options }: Command): string => {

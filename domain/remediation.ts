@@ -38,8 +38,14 @@ export type Door = (typeof doors)[number]
 export const roles = ['admin', 'user', 'approver', 'auditor', 'service'] as const
 export type Role = (typeof roles)[number]
 
-/** Who asks or answers. `owner` is the person behind a key or service: four-eyes compares owners. */
-export type Principal = { id: string; kind: 'person' | 'service' | 'key'; owner: string; roles: Role[] }
+/** Where a role holds. Null: in every cluster, in every namespace. */
+export type Binding = { role: Role; cluster: string | null; namespace: string | null }
+
+/**
+ * Who asks or answers. `owner` is the person behind a key or service: four-eyes compares owners. `roles` are the
+ * distinct ones of `bindings`. Rows of before have no bindings (their roles hold everywhere) and no groups.
+ */
+export type Principal = { id: string; kind: 'person' | 'service' | 'key'; owner: string; roles: Role[]; bindings?: readonly Binding[]; groups?: readonly string[] }
 
 /** What API objects can prove about a workload. Detection adds more; an anomaly alone never acts. */
 export const faultClasses = [

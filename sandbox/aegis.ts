@@ -68,20 +68,22 @@ export async function startAegis(options: AegisOptions): Promise<Aegis> {
   const urls = await prepareDatabase(database)
   const keys = { private: join(directory, 'warrant.key'), public: join(directory, 'warrant.pub') }
   const policyKeys = { private: join(directory, 'policy.key'), public: join(directory, 'policy.pub') }
-  for (const pair of [keys, policyKeys]) if (!existsSync(pair.private)) createKeys(pair.private, pair.public)
+  const tokenKeys = { private: join(directory, 'token.key'), public: join(directory, 'token.pub') }
+  for (const pair of [keys, policyKeys, tokenKeys]) if (!existsSync(pair.private)) createKeys(pair.private, pair.public)
   const callerKeysFile = join(directory, 'caller-keys')
   if (!existsSync(callerKeysFile)) writeFileSync(callerKeysFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 })
 
   const apiCount = options.apis ?? 1
   const ports = await freePorts(2 * apiCount + 3 + stack.clusters.length)
   const nextPort = () => ports.shift() ?? 0
+  const publicUrl = `http://127.0.0.1:${ports[0]}` // one Aegis, however many processes answer for it
   const common = { ...commonEnv(options), AEGIS_POLICY_PUBLIC_KEYS_FILE: policyKeys.public }
   const through = (role: DatabaseRole) => inProxy(urls[role], options.through?.database)
   const firstKeyFile = join(directory, 'first-key')
 
   const apis = Array.from({ length: apiCount }, (_, index) => {
     const port = nextPort()
-    const env = { ...common, DATABASE_URL: through('api'), PORT: `${port}`, AEGIS_FIRST_KEY_FILE: firstKeyFile, AEGIS_POLICY_KEY_FILE: policyKeys.private, AEGIS_CALLER_KEYS_FILE: callerKeysFile }
+    const env = { ...common, DATABASE_URL: through('api'), PORT: `${port}`, AEGIS_FIRST_KEY_FILE: firstKeyFile, AEGIS_POLICY_KEY_FILE: policyKeys.private, AEGIS_TOKEN_KEY_FILE: tokenKeys.private, AEGIS_TOKEN_PUBLIC_KEYS_FILE: tokenKeys.public, AEGIS_PUBLIC_URL: publicUrl, UV_THREADPOOL_SIZE: '8', AEGIS_CALLER_KEYS_FILE: callerKeysFile }
     const healthUrl = `http://127.0.0.1:${port}/api/v1/health`
     return { url: `http://127.0.0.1:${port}`, process: processOf(options, { name: index === 0 ? 'api' : `api-${index + 1}`, entry: 'api/main.ts', env, healthUrl }) }
   })

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import type { ActionName } from '../../domain/remediation.ts'
+import { areasParameter, within, type Readable } from './areas.ts'
 import { guarded } from './failures.ts'
 import { fromCursor, toPage, type Page } from './pages.ts'
 import { orNull, rows } from './sql.ts'
@@ -13,6 +14,8 @@ export type AuditFilter = {
   outcome?: string
   from?: Date
   to?: Date
+  /** Where the asker may look. What belongs to no namespace is for those who may look everywhere. */
+  areas: Readable
   /** 1 to 200. */
   limit: number
   cursor?: string
@@ -38,7 +41,7 @@ export type AuditItem = {
 export const listAudit = guarded(async (db: Knex, filter: AuditFilter): Promise<Page<AuditItem>> => {
   const { stream, kind, action, namespace, outcome, from, to, cursor } = filter
   const [afterAt = null, afterId = null] = fromCursor(cursor, 2)
-  const parameters = { stream, kind, action, namespace, outcome, from: from?.toISOString(), to: to?.toISOString(), afterAt, afterId, limit: filter.limit }
+  const parameters = { stream, kind, action, namespace, outcome, from: from?.toISOString(), to: to?.toISOString(), afterAt, afterId, limit: filter.limit, ...areasParameter(filter.areas) }
   const found = await rows<AuditItem>(db, auditSql, orNull(parameters))
   return toPage(found, filter.limit, ({ at, eventId }) => [at, eventId])
 })
@@ -47,11 +50,12 @@ export const listAudit = guarded(async (db: Knex, filter: AuditFilter): Promise<
 const auditSql = `
   select event_id as "eventId", stream, seq, kind, at, step, attempt, outcome, action, cluster, namespace, actor,
     (entry::jsonb) -> 'body' as body
-  from ledger.audit_event
+  from ledger.audit_event e
   where (:afterAt::text is null or (at, event_id) < (:afterAt::text collate "C", :afterId::uuid))
     and (:stream::text is null or stream = :stream) and (:kind::text is null or kind = :kind)
     and (:action::text is null or action = :action) and (:namespace::text is null or namespace = :namespace)
     and (:outcome::text is null or outcome = :outcome)
     and (:from::text is null or at >= :from) and (:to::text is null or at < :to)
+    and ${within('e')}
     and (:to::text is null or event_id < ledger.uuid_floor((extract(epoch from :to::timestamptz) * 1000)::bigint + 360000))
   order by at desc, event_id desc limit least(:limit::integer, 200) + 1`

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import { agreementWindowMs, evidenceWindowMs, propose, type Evidence, type Proposal } from '../../domain/autonomy/proposal.ts'
 import type { LadderKey, Rung } from '../../domain/autonomy/rung.ts'
 import { modes, type Mode, type Principal } from '../../domain/remediation.ts'
+import { areasParameter, within, type Readable } from './areas.ts'
 import { guarded } from './failures.ts'
 import { actorOf } from './ledger.ts'
 import { lockRungs, standingRung, takeStep, toRung, type RungRow } from './rungs.ts'
@@ -10,7 +11,8 @@ import { inTransaction, orNull, rows } from './sql.ts'
 /** One place of the ladder: what stands there, what speaks for more, and whether that suffices. */
 export type LadderView = LadderKey & Proposal & { rung: Rung | null; ceiling: Mode | null; evidence: Evidence }
 
-export type LadderFilter = Partial<LadderKey>
+/** `areas`: where the asker may look. */
+export type LadderFilter = Partial<LadderKey> & { areas: Readable }
 
 /** More places than this are not shown at once: narrow the question. */
 export const ladderLimit = 1_000
@@ -24,7 +26,7 @@ export const evidenceLimit = 50_000
  */
 export const listLadder = guarded(async (db: Knex, filter: LadderFilter): Promise<LadderView[]> => {
   const { policy, cluster, namespace } = filter
-  const parameters = orNull({ policy, cluster, namespace, windowMs: evidenceWindowMs, agreementMs: agreementWindowMs })
+  const parameters = orNull({ policy, cluster, namespace, windowMs: evidenceWindowMs, agreementMs: agreementWindowMs, ...areasParameter(filter.areas) })
   return (await rows<EvidenceRow>(db, evidenceSql, parameters)).map(toView)
 })
 
@@ -40,7 +42,7 @@ export type StepRefused = { stepped: false; because: 'no_history' | 'not_propose
 export const promoteRung = guarded((db: Knex, { mode, reason, principal, ...key }: LadderStep): Promise<{ stepped: true; rung: Rung } | StepRefused> =>
   inTransaction(db, async (trx) => {
     await lockRungs(trx)
-    const [place] = await listLadder(trx, key)
+    const [place] = await listLadder(trx, { ...key, areas: null })
     if (!place) return { stepped: false, because: 'no_history', why: 'no decision of the last 90 days, and no rung, is on record for it' }
     const { proposal, held, why, evidence, rung } = place
     if (proposal === null) return { stepped: false, because: 'not_proposed', why }
@@ -92,7 +94,7 @@ const place = 'policy, cluster, namespace'
 const window = `now() - :windowMs::bigint * interval '1 ms'`
 const aDay = `:agreementMs::bigint * interval '1 ms'`
 const wanted = (policy: string, of: string) =>
-  `(:policy::text is null or ${policy} = :policy) and (:cluster::text is null or ${of}.cluster = :cluster) and (:namespace::text is null or ${of}.namespace = :namespace)`
+  `(:policy::text is null or ${policy} = :policy) and (:cluster::text is null or ${of}.cluster = :cluster) and (:namespace::text is null or ${of}.namespace = :namespace) and ${within(of)}`
 
 // What people said counts from the newest demotion on: what they said before, they said of the policy that failed.
 const evidenceSql = `

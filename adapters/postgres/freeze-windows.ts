@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 import type { Principal } from '../../domain/remediation.ts'
+import { areasParameter, touching, type Readable } from './areas.ts'
 import { guarded } from './failures.ts'
 import type { FreezeScope } from '../../domain/freeze.ts'
 import { actorOf, appendEntry } from './ledger.ts'
@@ -50,9 +51,9 @@ export const cancelFreezeWindow = guarded((db: Knex, windowId: string, principal
 
 const mostListed = 1_000
 
-/** In force and ahead, the next first. */
-export const freezeWindows = guarded(async (db: Knex): Promise<FreezeWindow[]> =>
-  (await rows<WindowRow>(db, `select * from ledger.freeze_window where cancelled_at is null and to_at > clock_timestamp() order by from_at, window_id limit ${mostListed}`)).map(toWindow),
+/** In force and ahead, the next first; those that hold something in these areas. */
+export const freezeWindows = guarded(async (db: Knex, areas: Readable = null): Promise<FreezeWindow[]> =>
+  (await rows<WindowRow>(db, `select * from ledger.freeze_window w where cancelled_at is null and to_at > clock_timestamp() and ${touching('w')} order by from_at, window_id limit ${mostListed}`, areasParameter(areas))).map(toWindow),
 )
 
 type WindowRow = {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 import type { FreezeScope } from '../../domain/freeze.ts'
 import type { ActionName, Principal } from '../../domain/remediation.ts'
+import { areasParameter, touching, type Readable } from './areas.ts'
 import { asFailure, guarded } from './failures.ts'
 import { windowsInForce } from './freeze-windows.ts'
 import { actorOf, appendEntry } from './ledger.ts'
@@ -140,13 +141,14 @@ const liftKept = (trx: Knex, freezeId: string, { id: by }: Principal) =>
     { freezeId, by },
   )
 
-/** Those in force, and those that are lifted while a cluster still refuses. */
-export const activeFreezes = guarded(async (db: Knex): Promise<Freeze[]> =>
+/** Those in force, and those that are lifted while a cluster still refuses, that hold something in these areas. */
+export const activeFreezes = guarded(async (db: Knex, areas: Readable = null): Promise<Freeze[]> =>
   (
     await rows<FreezeRow>(
       db,
-      `select ${columns} from ledger.freeze f where f.lifted_at is null
-         or exists (select from ledger.freeze_applied a where a.freeze_id = f.freeze_id and a.lifted_at is null) order by f.set_at`,
+      `select ${columns} from ledger.freeze f where (f.lifted_at is null
+         or exists (select from ledger.freeze_applied a where a.freeze_id = f.freeze_id and a.lifted_at is null)) and ${touching('f')} order by f.set_at`,
+      areasParameter(areas),
     )
   ).map(toFreeze),
 )

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import type { IncidentKey, Outcome, Phase, RemediationRequest } from '../../domain/remediation.ts'
+import { areasParameter, within, type Readable } from './areas.ts'
 import { guarded } from './failures.ts'
 import { appendEntry, systemActor } from './ledger.ts'
 import { insertRequest, toRequest, type Accepted, type RequestDraft, type RequestRow } from './request-rows.ts'
@@ -121,13 +122,14 @@ const system = { id: 'aegis', kind: 'service', owner: 'aegis', roles: ['service'
  * gets an answer of kind `resolve`, which its workflow is told like any other. What a person asked for is
  * theirs to end, even where alerts joined it.
  */
-export const markResolved = guarded((db: Knex, { fingerprint, startsAt }: IncidentKey): Promise<string[]> =>
+export const markResolved = guarded((db: Knex, { fingerprint, startsAt }: IncidentKey, areas: Readable = null): Promise<string[]> =>
   inTransaction(db, async (trx) => {
     const signal = await first<{ remediation_id: string | null }>(
       trx,
       `update ledger.signal set resolved_at = coalesce(resolved_at, now())
-       where fingerprint = :fingerprint and starts_at = :startsAt returning remediation_id`,
-      { fingerprint, startsAt },
+       where fingerprint = :fingerprint and starts_at = :startsAt
+         and (:areas::jsonb is null or exists (select from ledger.request r where r.id = remediation_id and ${within('r')})) returning remediation_id`,
+      { fingerprint, startsAt, ...areasParameter(areas) },
     )
     if (!signal?.remediation_id) return []
     const told = await rows<{ id: string; answer_id: string }>(trx, resolveSql, { id: signal.remediation_id, system: JSON.stringify(system), comment, waiting: [...waitingPhases] })

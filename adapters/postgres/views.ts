@@ -5,6 +5,7 @@ import { uuidTimeMs } from '../../domain/uuid.ts'
 import type { ActionName, EffectPhase, Ending, Outcome, Phase, RemediationRequest, Target, Verdict } from '../../domain/remediation.ts'
 import { answersOf, type Answer } from './answers.ts'
 import { latestDecision, type StoredDecision } from './decisions.ts'
+import { areasParameter, within, type Readable } from './areas.ts'
 import { guarded } from './failures.ts'
 import { intentsOf, type Intent } from './intents.ts'
 import { withinItsMonth } from './ledger.ts'
@@ -139,6 +140,8 @@ export type RemediationFilter = {
   namespace?: string
   action?: ActionName
   outcome?: Outcome
+  /** Where the asker may look. */
+  areas: Readable
   /** 1 to 200. */
   limit: number
   cursor?: string
@@ -160,7 +163,7 @@ type SummaryRow = Omit<RemediationSummary, 'target' | 'requestedBy' | 'acceptedA
 export const listRemediations = guarded(async (db: Knex, filter: RemediationFilter): Promise<Page<RemediationSummary>> => {
   const { status, cluster, namespace, action, outcome, cursor } = filter
   const [after = null] = fromCursor(cursor, 1)
-  const parameters = { status, cluster, namespace, action, outcome, after, limit: filter.limit }
+  const parameters = { status, cluster, namespace, action, outcome, after, limit: filter.limit, ...areasParameter(filter.areas) }
   const found = await rows<SummaryRow>(db, listSql, orNull(parameters))
   return toPage(found.map(toSummary), filter.limit, ({ id }) => [id])
 })
@@ -173,6 +176,7 @@ const listSql = `
     and (:status::text is null or r.phase = :status or (:status = 'open' and r.phase <> 'closed'))
     and (:cluster::text is null or r.cluster = :cluster) and (:namespace::text is null or r.namespace = :namespace)
     and (:action::text is null or r.action = :action) and (:outcome::text is null or t.outcome = :outcome)
+    and ${within('r')}
   order by r.id desc limit least(:limit::integer, 200) + 1`
 
 const toSummary = (row: SummaryRow): RemediationSummary => ({
@@ -203,14 +207,15 @@ export type Statistics = {
 
 type StatisticsRow = { total: number; open: number; p50: number | null; p95: number | null; p99: number | null }
 
-/** Of remediations accepted from `from` to before `to`. */
-export const statistics = guarded(async (db: Knex, { from, to }: { from: Date; to: Date }): Promise<Statistics> => {
-  const row = await first<StatisticsRow>(db, totalsSql, { from, to })
+/** Of remediations accepted from `from` to before `to`, in these areas. */
+export const statistics = guarded(async (db: Knex, { from, to, areas }: { from: Date; to: Date; areas: Readable }): Promise<Statistics> => {
+  const parameters = { from, to, ...areasParameter(areas) }
+  const row = await first<StatisticsRow>(db, totalsSql, parameters)
   const byAction = await rows<{ action: ActionName; outcome: Outcome; count: number }>(
     db,
     `select r.action, t.outcome, count(*)::integer as count from ledger.request r join ledger.terminal t using (id)
-     where r.accepted_at >= :from and r.accepted_at < :to group by 1, 2 order by 1, 2`,
-    { from, to },
+     where r.accepted_at >= :from and r.accepted_at < :to and ${within('r')} group by 1, 2 order by 1, 2`,
+    parameters,
   )
   const { total = 0, open = 0, p50, p95, p99 } = row ?? {}
   const ended = typeof p50 === 'number' && typeof p95 === 'number' && typeof p99 === 'number'
@@ -223,4 +228,4 @@ const totalsSql = `
     percentile_cont(0.99) within group (order by ms)::float8 as p99
   from ledger.request r left join ledger.terminal t using (id),
     lateral (select extract(epoch from t.closed_at - r.accepted_at) * 1000 as ms) took
-  where r.accepted_at >= :from and r.accepted_at < :to`
+  where r.accepted_at >= :from and r.accepted_at < :to and ${within('r')}`

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes what `docker compose` needs and nobody should choose by hand: passwords, the key pairs of warrants and
-# policies, the digest key, the key that seals the secrets of callers. What is there already stays. Usage, from the top of the checkout:
+# Makes what `docker compose` needs and nobody should choose by hand: passwords, the key pairs of warrants,
+# policies and access tokens, the digest key, the key that seals the secrets of callers. What is there already stays. Usage, from the top of the checkout:
 #   sh deploy/compose/prepare.sh [<observer kubeconfig> <executor kubeconfig> <guard kubeconfig>]
 set -eu
 
@@ -23,7 +23,7 @@ keep_kubeconfig "${1:-$directory/observer.kubeconfig}" observer.kubeconfig
 keep_kubeconfig "${2:-$directory/executor.kubeconfig}" executor.kubeconfig
 keep_kubeconfig "${3:-$directory/guard.kubeconfig}" guard.kubeconfig
 
-for pair in warrant policy; do
+for pair in warrant policy token; do
   [ ! -e "$directory/$pair.key" ] || continue
   openssl genpkey -algorithm ed25519 -out "$directory/$pair.key"
   openssl pkey -in "$directory/$pair.key" -pubout -out "$directory/$pair.pub"

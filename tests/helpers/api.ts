@@ -14,6 +14,9 @@ import { directorySync } from '../../adapters/policies/sync.ts'
 import { createApiKey } from '../../adapters/postgres/keys.ts'
 import { loadRules } from '../../adapters/rules.ts'
 import { createKeys, signerOf, verifierOf } from '../../adapters/signing.ts'
+import { accessTokens } from '../../adapters/tokens.ts'
+import type { OidcProvider } from '../../adapters/oidc.ts'
+import { accounts, type AccountSettings } from '../../api/accounts.ts'
 import { createApp } from '../../api/app.ts'
 import { keyLookup, newApiKey } from '../../api/authentication.ts'
 import { callerLookup } from '../../api/callers.ts'
@@ -47,6 +50,20 @@ const settings: ApiSettings = {
 /** One pair for all APIs of a test file: they share databases. */
 const policyKeys = keyPair()
 
+/** Of this test file: what signs access tokens. */
+export const tokenFiles = filesOf('token')
+
+function filesOf(name: string) {
+  const directory = mkdtempSync(join(tmpdir(), 'aegis-keys-'))
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
+  const files = { privateKeyFile: join(directory, `${name}.key`), publicKeysFile: join(directory, `${name}.pub`) }
+  createKeys(files.privateKeyFile, files.publicKeysFile)
+  return files
+}
+
+export const publicUrl = 'https://aegis.example'
+const accountSettings: AccountSettings = { publicUrl, signup: false, localLogin: true, trustedProxies: 1 }
+
 export function keyPair() {
   const directory = mkdtempSync(join(tmpdir(), 'aegis-keys-'))
   const [secret, open] = [join(directory, 'policy.key'), join(directory, 'policy.pub')]
@@ -73,9 +90,9 @@ const manyCalls = { limit: 1_000_000, windowMs: 1_000 }
 const plenty: HttpLimitRules = { principal: manyCalls, route: manyCalls, address: manyCalls }
 
 /** `directory`: what is synced; null for nothing, the shipped policies when left out. */
-export type ApiOptions = { db: Knex; temporal: string; directory?: string | null; settings?: Partial<ApiSettings>; limits?: HttpLimitRules; log?: (line: string) => void }
+export type ApiOptions = { db: Knex; temporal: string; directory?: string | null; settings?: Partial<ApiSettings>; limits?: HttpLimitRules; account?: Partial<AccountSettings>; oidc?: OidcProvider; tokens?: typeof tokenFiles; log?: (line: string) => void }
 
-export async function startApi({ db, temporal, directory = join(checkout, 'policies'), settings: changes = {}, limits = plenty, log = () => undefined }: ApiOptions): Promise<TestApi> {
+export async function startApi({ db, temporal, directory = join(checkout, 'policies'), settings: changes = {}, limits = plenty, account = {}, oidc, tokens = tokenFiles, log = () => undefined }: ApiOptions): Promise<TestApi> {
   const rules = await loadRules(join(checkout, 'rules/default.yaml'))
   const publisher = { db, ...policyKeys }
   const policies = publishedPolicies(db, { verify: publisher.verify, reloadMs: 60_000 })
@@ -93,6 +110,7 @@ export async function startApi({ db, temporal, directory = join(checkout, 'polic
     publisher,
     findKey: keyLookup(db),
     callers: { find, secrets: callerSecrets, refusals: signatureRefusals({ db, find, log: logger, metrics }) },
+    accounts: accounts({ db, settings: { ...accountSettings, ...account }, tokens: accessTokens({ ...tokens, issuer: publicUrl }), hashSlots: 2, oidc: oidc ?? null }),
     auditPolicy: policyAudit(db),
     sync,
     refreshPolicies: () => policies.reload(),
@@ -132,7 +150,7 @@ async function call(url: string, method: string, path: string, { key, body, raw,
   const credential: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` }
   const content = raw ?? (body === undefined ? undefined : JSON.stringify(body))
   const type: Record<string, string> = content === undefined ? {} : { 'content-type': 'application/json' }
-  const response = await fetch(url + path, { method, headers: { ...credential, ...type, ...headers }, ...(content === undefined ? {} : { body: content as string }) })
+  const response = await fetch(url + path, { method, redirect: 'manual', headers: { ...credential, ...type, ...headers }, ...(content === undefined ? {} : { body: content as string }) })
   const text = await response.text()
   const answer = answerOf(response.headers.get('content-type') ?? '', text)
   holdAgainstSchema(method, path, response, answer)
@@ -162,8 +180,9 @@ const routeOf = (method: string, path: string): Route | undefined => {
 }
 
 /** A key of its own owner, made behind the API's back. */
-export async function keyFor(db: Knex, roles: Role[], owner = `owner-of-${roles.join('-')}`): Promise<{ key: string; id: string; owner: string }> {
-  const { key, draft } = newApiKey({ name: `test ${roles.join(' ')}`, roles, owner, expiresAt: new Date(Date.now() + 3_600_000) })
+export async function keyFor(db: Knex, roles: Role[], owner = `owner-of-${roles.join('-')}`, place?: { cluster: string | null; namespace: string | null }): Promise<{ key: string; id: string; owner: string }> {
+  const bindings = place ? roles.map((role) => ({ role, ...place })) : null
+  const { key, draft } = newApiKey({ name: `test ${roles.join(' ')}`, roles, bindings, owner, expiresAt: new Date(Date.now() + 3_600_000) })
   await createApiKey(db, draft, { id: 'test', kind: 'person', owner: 'test', roles: ['admin'] })
   return { key, id: `key:${draft.keyId}`, owner }
 }

@@ -34,6 +34,9 @@ const environment = (port: number | undefined, more: Record<string, string> = {}
   AEGIS_FIRST_KEY_FILE: join(directory, 'first-key'),
   AEGIS_AUDIENCE: 'aegis-cli-test',
   AEGIS_CALLER_KEYS_FILE: join(directory, 'policy.caller-keys'),
+  AEGIS_TOKEN_KEY_FILE: join(directory, 'token.key'),
+  AEGIS_TOKEN_PUBLIC_KEYS_FILE: join(directory, 'token.pub'),
+  AEGIS_PUBLIC_URL: urls?.[0] ?? 'http://127.0.0.1:3000',
   PORT: String(port),
   ...more,
 })
@@ -49,7 +52,7 @@ beforeAll(async () => {
   db = await openDatabase()
   temporalNamespace = await ownTemporalNamespace(stack.temporal.address)
   directory = mkdtempSync(join(tmpdir(), 'aegis-cli-'))
-  createKeys(join(directory, 'policy.key'), join(directory, 'policy.pub'))
+  for (const name of ['policy', 'token']) createKeys(join(directory, `${name}.key`), join(directory, `${name}.pub`))
   writeFileSync(join(directory, 'policy.caller-keys'), `${randomBytes(32).toString('hex')}\n`)
   const ports = await freePorts(2)
   urls = ports.map((port) => `http://127.0.0.1:${port}`)
@@ -77,7 +80,7 @@ const aegis = (args: string[], env: Record<string, string> = {}): Promise<Ran> =
 test('two processes that start at once make one first key, which only its owner can read', async () => {
   expect(apiKey).toMatch(/^aegis_/)
   expect(statSync(join(directory, 'first-key')).mode & 0o777).toBe(0o600)
-  expect(readdirSync(directory).filter((name) => !name.startsWith('policy.'))).toEqual(['first-key'])
+  expect(readdirSync(directory).filter((name) => !/^(policy|token)\./.test(name))).toEqual(['first-key'])
   expect(Number((await db.owner.raw('select count(*) from control.api_key')).rows[0].count)).toBe(1)
   for (const { output } of processes) expect(output()).not.toContain(apiKey.split('_').slice(2).join('_'))
   for (const url of urls) expect((await aegis(['list'], { AEGIS_URL: url })).code).toBe(0)

@@ -265,7 +265,7 @@ describe('a stream that began more than 30 days ago', () => {
     const from = new Date()
     expect(await close(id, 'blocked')).toMatchObject({ closed: true })
     expect((await readStream(db.reader, id)).map(({ kind }) => kind)).toEqual(['requested', 'closed'])
-    expect((await listAudit(db.reader, { stream: id, from, limit: 10 })).items).toMatchObject([{ kind: 'closed' }])
+    expect((await listAudit(db.reader, { areas: null, stream: id, from, limit: 10 })).items).toMatchObject([{ kind: 'closed' }])
   })
 
   test('goes on in no other way', async () => {

@@ -100,7 +100,7 @@ test('a number of more digits than readers hold is no entry: it would fail whoev
   const append = (actor: string, body: string) => db.decision.raw('select ledger.append(?, ?, ?, null, ?, ?)', [id, 'k', 'step', actor, body])
   await expect(append('{"id":"aegis"}', '{"n":1e400000}')).rejects.toMatchObject({ code: '22003' })
   await expect(append('{"id":"aegis","n":1e400000}', '{}')).rejects.toMatchObject({ code: '22003' })
-  expect(await listAudit(db.reader, { stream: id, limit: 10 })).toMatchObject({ items: [{ kind: 'requested' }] })
+  expect(await listAudit(db.reader, { areas: null, stream: id, limit: 10 })).toMatchObject({ items: [{ kind: 'requested' }] })
 })
 
 test('nothing is written about a remediation that was never accepted', async () => {

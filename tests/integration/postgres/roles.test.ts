@@ -107,6 +107,8 @@ const foreign: [DatabaseRole, string, string][] = [
   ['guard', 'forget what it said', `delete from ledger.freeze_applied`],
   ['api', 'say that a cluster is frozen', `insert into ledger.freeze_applied (freeze_id, cluster, frozen_at) values (gen_random_uuid(), 'main', now())`],
   ['execution', 'say that a cluster is frozen', `update ledger.freeze_applied set frozen_at = now()`],
+  ...(['decision', 'execution', 'watcher', 'reader'] as const).flatMap((role) =>
+    ['users', 'user_roles', 'session_cache', 'refresh_tokens', 'one_time_tokens', 'known_devices', 'login_attempts'].map((table): (typeof foreign)[number] => [role, `read control.${table}`, `select * from control.${table}`])),
   ['reader', 'request', `insert into ledger.request select * from ledger.request`],
   ['reader', 'append', `select ledger.append('x', 'k', 'step', null, '{}', '{}')`],
 ]
@@ -138,6 +140,7 @@ const writers: Record<string, readonly DatabaseRole[]> = {
   ...Object.fromEntries(['planned', 'decision', 'reserved', 'handed_off', 'warrant', 'closed', 'breaker_opened', 'quarantined'].map((kind) => [kind, ['decision']])),
   ...Object.fromEntries(['preflight', 'intent', 'attempt', 'fencing', 'settled', 'verified'].map((kind) => [kind, ['execution']])),
   ...Object.fromEntries(['answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published', 'caller_key_created', 'caller_key_activated', 'caller_key_retiring', 'caller_key_revoked', 'caller_key_used', 'signature_refused', 'signatures_refused', 'exception_proposed', 'exception_decided', 'breaker_closed', 'freeze_scheduled', 'freeze_cancelled'].map((kind) => [kind, ['api']])),
+  ...Object.fromEntries(['user_created', 'user_changed', 'password_changed', 'token_issued', 'login', 'login_refused', 'session_ended', 'refresh_reused'].map((kind) => [kind, ['api']])),
   step: ['decision', 'execution'],
   ...Object.fromEntries(['freeze_applied', 'freeze_kept', 'freeze_thawed'].map((kind) => [kind, ['guard']])),
   demoted: ['api', 'decision'],
@@ -226,7 +229,7 @@ describe('migrations', () => {
 describe('API keys', () => {
   const draft = (over = {}) => {
     const keyId = freshId()
-    return { keyId, name: 'ci', roles: ['user' as const], owner: 'alice', hash: randomUUID().replaceAll('-', '').repeat(2), prefix: keyId.slice(-8), expiresAt: null, ...over }
+    return { keyId, name: 'ci', roles: ['user' as const], bindings: null, owner: 'alice', hash: randomUUID().replaceAll('-', '').repeat(2), prefix: keyId.slice(-8), expiresAt: null, ...over }
   }
 
   test('the first is made once, however many processes start at once', async () => {

@@ -218,5 +218,5 @@ test('a person steps down any number of rungs, and not where it stands already',
   expect(await demoteRung(db.api, { ...key, mode: 'suggest' })).toMatchObject({ stepped: true, rung: { mode: 'suggest', by: 'bob', remediationId: null } })
   expect(await demoteRung(db.api, { ...key, mode: 'approve' })).toEqual({ stepped: false, because: 'not_lower', stands: 'suggest' })
   expect(await entriesOf(key.namespace)).toMatchObject([{ kind: 'demoted', actor: { id: 'bob' }, body: { mode: 'suggest', reason: 'a sale is on', evidence: { from: 'auto' } } }])
-  expect(await listLadder(db.api, { namespace: key.namespace })).toMatchObject([{ mode: 'suggest', held: true, proposal: null }])
+  expect(await listLadder(db.api, { areas: null, namespace: key.namespace })).toMatchObject([{ mode: 'suggest', held: true, proposal: null }])
 })

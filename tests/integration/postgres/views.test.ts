@@ -65,7 +65,7 @@ test('pages run from newest to oldest, without gaps or doubles', async () => {
   const seen: string[] = []
   let cursor: string | null = null
   do {
-    const page: Awaited<ReturnType<typeof listRemediations>> = await listRemediations(db.reader, { namespace, limit: 3, ...(cursor ? { cursor } : {}) })
+    const page: Awaited<ReturnType<typeof listRemediations>> = await listRemediations(db.reader, { areas: null, namespace, limit: 3, ...(cursor ? { cursor } : {}) })
     seen.push(...page.items.map(({ id }) => id))
     cursor = page.next
   } while (cursor)
@@ -74,7 +74,7 @@ test('pages run from newest to oldest, without gaps or doubles', async () => {
 
 test('lists are narrowed by what is asked for', async () => {
   const id = await told()
-  const find = async (filter: object) => (await listRemediations(db.reader, { limit: 200, ...filter })).items.map((item) => item.id)
+  const find = async (filter: object) => (await listRemediations(db.reader, { areas: null, limit: 200, ...filter })).items.map((item) => item.id)
   expect(await find({ outcome: 'healed', namespace: 'shop', status: 'closed', action: 'scale_deployment', cluster: 'main' })).toContain(id)
   for (const filter of [{ outcome: 'denied' }, { namespace: 'bank' }, { status: 'open' }, { action: 'restart_pod' }, { cluster: 'edge' }]) {
     expect(await find(filter)).not.toContain(id)
@@ -83,36 +83,36 @@ test('lists are narrowed by what is asked for', async () => {
 
 test('the audit list pages through entries, newest first, and finds them by any of its columns', async () => {
   const id = await told()
-  const all = await listAudit(db.reader, { stream: id, limit: 200 })
+  const all = await listAudit(db.reader, { areas: null, stream: id, limit: 200 })
   expect(all.items.map(({ seq }) => seq)).toEqual(all.items.map((_, index) => all.items.length - index))
   expect(all.items.every(({ namespace, action }) => namespace === 'shop' && action === 'scale_deployment')).toBe(true)
 
-  const first = await listAudit(db.reader, { stream: id, limit: 5 })
-  const second = await listAudit(db.reader, { stream: id, limit: 200, cursor: first.next ?? '' })
+  const first = await listAudit(db.reader, { areas: null, stream: id, limit: 5 })
+  const second = await listAudit(db.reader, { areas: null, stream: id, limit: 200, cursor: first.next ?? '' })
   expect([...first.items, ...second.items]).toEqual(all.items)
 
-  const find = async (filter: object) => (await listAudit(db.reader, { stream: id, limit: 200, ...filter })).items.map(({ kind }) => kind)
+  const find = async (filter: object) => (await listAudit(db.reader, { areas: null, stream: id, limit: 200, ...filter })).items.map(({ kind }) => kind)
   expect(await find({ outcome: 'healed' })).toEqual(['closed'])
   expect(await find({ kind: 'intent', namespace: 'shop', action: 'scale_deployment' })).toEqual(['intent'])
-  expect(await find({ from: new Date(Date.now() + 60_000) })).toEqual([])
+  expect(await find({ areas: null, from: new Date(Date.now() + 60_000) })).toEqual([])
   expect(await find({ to: new Date(Date.now() - 3_600_000) })).toEqual([])
-  expect(await find({ from: new Date(Date.now() - 60_000), to: new Date(Date.now() + 60_000) })).toHaveLength(all.items.length)
+  expect(await find({ areas: null, from: new Date(Date.now() - 60_000), to: new Date(Date.now() + 60_000) })).toHaveLength(all.items.length)
 })
 
 test.each(['x', '', 'bnVsbA', Buffer.from('["a\' or 1=1"]').toString('base64url')])('a cursor we never gave (%s) is refused', async (cursor) => {
-  await expect(listRemediations(db.reader, { limit: 1, cursor })).rejects.toMatchObject({ kind: 'invalid', code: 'bad_cursor' })
-  await expect(listAudit(db.reader, { limit: 1, cursor })).rejects.toMatchObject({ kind: 'invalid', code: 'bad_cursor' })
+  await expect(listRemediations(db.reader, { areas: null, limit: 1, cursor })).rejects.toMatchObject({ kind: 'invalid', code: 'bad_cursor' })
+  await expect(listAudit(db.reader, { areas: null, limit: 1, cursor })).rejects.toMatchObject({ kind: 'invalid', code: 'bad_cursor' })
 })
 
 test('statistics count what was accepted in the time', async () => {
   await told()
-  const hour = { from: new Date(Date.now() - 3_600_000), to: new Date(Date.now() + 60_000) }
+  const hour = { areas: null, from: new Date(Date.now() - 3_600_000), to: new Date(Date.now() + 60_000) }
   const counted = await statistics(db.reader, hour)
   const { rows } = await db.owner.raw(`select count(*)::integer as total, (select count(*)::integer from ledger.terminal) as ended from ledger.request`)
   expect(counted).toMatchObject({ total: rows[0].total, open: rows[0].total - rows[0].ended })
   expect(counted.byAction).toEqual([{ action: 'scale_deployment', outcome: 'healed', count: rows[0].ended }])
   expect(counted.durationMs?.p50).toBeGreaterThan(0)
-  expect(await statistics(db.reader, { from: new Date(0), to: new Date(1) })).toEqual({ total: 0, open: 0, byAction: [], durationMs: null })
+  expect(await statistics(db.reader, { areas: null, from: new Date(0), to: new Date(1) })).toEqual({ total: 0, open: 0, byAction: [], durationMs: null })
 })
 
 test('the card that came last is the newest, also when it is one that was there before', async () => {

@@ -1,0 +1,46 @@
+/** What a request shows of where it comes from. None of it is proof of who sent it. */
+import { isIPv6 } from 'node:net'
+import type { Request } from 'express'
+
+export type ClientFacts = {
+  /** An IPv4 address, or the /64 of an IPv6 one: what one customer of a provider has. */
+  network: string
+  userAgent: string
+  cookies: Readonly<Record<string, string>>
+  origin: string | null
+  fetchSite: string | null
+  /** Whether the header is there that no form and no image can send. */
+  marked: boolean
+}
+
+export const csrfHeader = 'x-aegis-csrf'
+
+const longestUserAgent = 200
+const mostCookies = 50
+
+export const clientFacts = (req: Request): ClientFacts => ({
+  network: networkOf(req.ip ?? ''),
+  userAgent: (req.get('user-agent') ?? '').replace(/[^\x20-\x7e]/g, '?').slice(0, longestUserAgent),
+  cookies: cookiesOf(req.get('cookie') ?? ''),
+  origin: req.get('origin') ?? null,
+  fetchSite: req.get('sec-fetch-site') ?? null,
+  marked: req.get(csrfHeader) !== undefined,
+})
+
+export function networkOf(address: string): string {
+  const plain = address.startsWith('::ffff:') ? address.slice(7) : address
+  if (!isIPv6(plain)) return plain
+  const [head = '', tail = ''] = plain.split('%')[0]!.split('::')
+  const front = head.split(':').filter(Boolean)
+  const back = tail.split(':').filter(Boolean)
+  const missing = plain.includes('::') ? Math.max(0, 8 - front.length - back.length) : 0
+  const whole = [...front, ...Array.from({ length: missing }, () => '0'), ...back]
+  return `${whole.slice(0, 4).map((part) => Number.parseInt(part, 16).toString(16)).join(':')}::/64`
+}
+
+/** Two cookies of one name are none: nobody can tell which of them is ours. */
+function cookiesOf(header: string): Record<string, string> {
+  const pairs = header.split(';').slice(0, mostCookies).map((part) => part.trim().split('=', 2) as [string, string?])
+  const once = pairs.filter(([name]) => pairs.filter(([other]) => other === name).length === 1)
+  return Object.fromEntries(once.map(([name, value = '']) => [name, value]))
+}
