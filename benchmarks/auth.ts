@@ -15,7 +15,8 @@ const widths = [1, 4, 16]
 export async function run(say: (line: string) => void): Promise<BenchFigures> {
   const ground = await openPolicyGround(say)
   try {
-    const { username, token } = await somebody(ground)
+    const people = await Promise.all(Array.from({ length: Math.max(...widths) }, (_, index) => somebody(ground, `bench-${index}`)))
+    const { token } = people[0]!
     const checks = { url: `${ground.url}/api/v1/auth/me`, key: token, bodies: [''], method: 'GET' as const }
     await openLoop(checks, 200, 3)
     const before = processUses(ground.directory)
@@ -23,7 +24,7 @@ export async function run(say: (line: string) => void): Promise<BenchFigures> {
     const cpu = cpuRows(before, processUses(ground.directory), step.sent, 'token check').filter(({ value }) => value > 0)
     say(`${step.rate} token checks/s offered: p50 ${step.p50.toFixed(1)} ms, p95 ${step.p95.toFixed(1)} ms, ${step.failed} failed`)
     const logins: BenchRow[] = []
-    for (const width of widths) logins.push(...(await loginRows(ground, username, width)))
+    for (const width of widths) logins.push(...(await loginRows(ground, people, width)))
     return figuresOf(step, [...cpu, ...logins])
   } finally {
     await ground.close()
@@ -32,9 +33,10 @@ export async function run(say: (line: string) => void): Promise<BenchFigures> {
 
 const password = 'a walk along the quiet river'
 
-/** An account made the way people get theirs. */
-async function somebody(ground: PolicyGround): Promise<{ username: string; token: string }> {
-  const username = 'bench'
+type Person = { username: string; token: string }
+
+/** An account made the way people get theirs; each has tries of its own, so each that logs in at the same time needs one. */
+async function somebody(ground: PolicyGround, username: string): Promise<Person> {
   const made = await call(ground, '/api/v1/users', { username, bindings: [{ role: 'user', cluster: null, namespace: null }] }, ground.apiKey)
   await call(ground, '/api/v1/auth/reset', { token: made['oneTimeToken'], password })
   const session = await call(ground, '/api/v1/auth/login', { username, password, session: 'token' })
@@ -49,18 +51,18 @@ async function call({ url }: PolicyGround, path: string, body: object, key?: str
 }
 
 /** So many logins, `width` at a time, each as soon as the one before it is done. */
-async function loginRows(ground: PolicyGround, username: string, width: number): Promise<BenchRow[]> {
+async function loginRows(ground: PolicyGround, people: readonly Person[], width: number): Promise<BenchRow[]> {
   const took: number[] = []
   let left = loginsPerWidth
   const begun = performance.now()
-  const one = async () => {
+  const one = async ({ username }: Person) => {
     while (left-- > 0) {
       const at = performance.now()
       await call(ground, '/api/v1/auth/login', { username, password, session: 'token' })
       took.push(performance.now() - at)
     }
   }
-  await Promise.all(Array.from({ length: width }, one))
+  await Promise.all(people.slice(0, width).map(one))
   const perSecond = (loginsPerWidth / (performance.now() - begun)) * 1_000
   const name = `${width} logins at a time`
   return [{ case: name, metric: 'logins', value: round(perSecond), unit: '1/s' }, ...spreadRows(name, 'login', spreadOf(took))]
