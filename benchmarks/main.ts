@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { defaultDirectory } from '../sandbox/stack.ts'
+import * as auth from './auth.ts'
 import * as baseline from './baseline.ts'
 import * as burst from './burst.ts'
 import { openGround, type BenchFigures, type Ground } from './ground.ts'
@@ -32,6 +33,7 @@ const onGround: Record<string, (ground: Ground, earlier: readonly BenchReport[])
 }
 /** These bring what they run on with them, and take it away before the ground is opened. */
 const alone: Record<string, (say: (line: string) => void) => Promise<BenchFigures>> = {
+  auth: auth.run,
   policy: policy.run,
   lint: lint.run,
   replay: replay.run,

@@ -12,6 +12,6 @@ export function passwordProblem(password: string, { username, isCommon }: { user
   const lowerCase = password.toLowerCase()
   if (isCommon(lowerCase)) return 'is among the passwords that are tried first: choose another'
   if (new Set(lowerCase).size < 4) return 'repeats a few characters: choose another'
-  const left = [username.split('@')[0] ?? '', username, 'aegis'].filter((word) => word.length >= 3).reduce((rest, word) => rest.replaceAll(word, ''), lowerCase)
+  const left = [username, username.split('@')[0] ?? '', 'aegis'].filter((word) => word.length >= 3).reduce((rest, word) => rest.replaceAll(word, ''), lowerCase)
   return [...left].length < shortestPassword ? `must have at least ${shortestPassword} characters besides your name and \`aegis\`` : undefined
 }

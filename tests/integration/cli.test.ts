@@ -69,12 +69,13 @@ afterAll(async () => {
 
 type Ran = { code: number; out: string; err: string }
 
-const aegis = (args: string[], env: Record<string, string> = {}): Promise<Ran> =>
+const aegis = (args: string[], env: Record<string, string | undefined> = {}, typed = ''): Promise<Ran> =>
   new Promise((resolve) => {
     const options = { cwd: directory, env: { ...process.env, AEGIS_URL: urls[0], AEGIS_API_KEY: apiKey, ...env }, timeout: 30_000 }
-    execFile(process.execPath, [join(checkout, 'cli/aegis.mjs'), ...args], options, (failure, out, err) =>
+    const child = execFile(process.execPath, [join(checkout, 'cli/aegis.mjs'), ...args], options, (failure, out, err) =>
       resolve({ code: typeof failure?.code === 'number' ? failure.code : failure ? -1 : 0, out, err }),
     )
+    child.stdin?.end(typed)
   })
 
 test('two processes that start at once make one first key, which only its owner can read', async () => {
@@ -159,6 +160,27 @@ test('a caller gets a key, signs with it on the command line, and is refused onc
   expect(await aegis(['caller', 'revoke', keyId])).toMatchObject({ code: 0, out: 'revoked\n' })
   expect(await send()).toEqual([401, 'signature_key_revoked'])
   expect(await aegis(['caller', 'activate', keyId])).toMatchObject({ code: 1, err: expect.stringContaining('no_such_key') })
+})
+
+test('a person gets an account, logs in, is somebody with roles where they hold, and logs out', async () => {
+  const home = { XDG_CONFIG_HOME: join(directory, 'config'), AEGIS_API_KEY: undefined }
+  const made = await aegis(['user', 'create', 'robin', '--roles', 'approver@main/shop,user'])
+  expect(made).toMatchObject({ code: 0, out: expect.stringMatching(/^aegis_once_[\w-]{43}\n$/) })
+  expect((await aegis(['user', 'password', '--token', made.out.trim()], home, 'a walk along the quiet river\n')).code).toBe(0)
+  expect(await aegis(['login', '--user', 'robin'], home, 'not this one\n')).toMatchObject({ code: 1, err: expect.stringContaining('bad_login') })
+  expect((await aegis(['login', '--user', 'Robin'], home, 'a walk along the quiet river\n')).code).toBe(0)
+  const file = join(directory, 'config/aegis/logins.json')
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  expect((await aegis(['whoami'], home)).out).toMatch(/^robin \(person user:[0-9a-f-]+\)\nroles {3}approver@main\/shop, user\n$/)
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/"expiresAtMs":\d+/, '"expiresAtMs":0')) // as if 15 minutes had gone by
+  const before = readFileSync(file, 'utf8')
+  expect((await aegis(['list'], home)).code).toBe(0)
+  expect(readFileSync(file, 'utf8')).not.toBe(before)
+  expect(await aegis(['user', 'list'], home)).toMatchObject({ code: 1, err: expect.stringContaining('not_permitted') })
+  expect((await aegis(['user', 'roles', 'robin', '--roles', ''])).out).toBe('robin: no role\n')
+  expect(await aegis(['logout'], home)).toMatchObject({ code: 0, out: 'logged out\n' })
+  expect(await aegis(['whoami'], home)).toMatchObject({ code: 1, err: expect.stringContaining('no_credential') })
+  expect((await aegis(['user', 'disable', 'robin'])).out).toBe('robin: disabled\n')
 })
 
 test('policy explains itself, and a denial is exit code 1', async () => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
 import { areaOfRemediation } from '../../adapters/postgres/areas.ts'
 import { setFreeze } from '../../adapters/postgres/freeze.ts'
+import { scheduleFreeze } from '../../adapters/postgres/freeze-windows.ts'
 import { rolesWith } from '../../api/permissions.ts'
 import { routes } from '../../api/routes.ts'
 import type { Route } from '../../api/route.ts'
@@ -17,6 +18,7 @@ let api: TestApi
 let bound: Record<Role, string>
 let remediationIn: Record<Where, string>
 let freezeIn: Record<Where, string>
+let windowIn: Record<Where, string>
 
 const allRoles: Role[] = ['admin', 'user', 'approver', 'auditor', 'service']
 type Where = 'shop' | 'demo-b'
@@ -31,6 +33,8 @@ beforeAll(async () => {
   const freeze = async (namespace: Where) => (await setFreeze(db.api, { scope: { cluster: 'main', namespace, action: 'rollback_deployment' }, reason: 'r', principal: alice })).freezeId
   remediationIn = { [own]: await remediation(own), [other]: await remediation(other) } as typeof remediationIn
   freezeIn = { [own]: await freeze(own), [other]: await freeze(other) } as typeof freezeIn
+  const window = async (namespace: Where) => (await scheduleFreeze(db.api, { scope: { cluster: 'main', namespace }, from: new Date(Date.now() + 3_600_000), to: new Date(Date.now() + 7_200_000), zone: 'UTC', localFrom: '', localTo: '', reason: 'r', principal: alice })).windowId
+  windowIn = { [own]: await window(own), [other]: await window(other) } as typeof windowIn
 })
 afterAll(async () => {
   await api.close()
@@ -43,6 +47,7 @@ const bodies: Record<string, (namespace: Where) => object> = {
   'POST /executor/execute': (namespace) => ({ actionType: 'restart_pod', actionParams: { namespace, podName: `a-${randomUUID().slice(0, 8)}` } }),
   'POST /api/v1/remediations/:id/approve': () => ({ planDigest: `sha256:${'0'.repeat(64)}` }),
   'POST /api/v1/freeze': (namespace) => ({ scope: { cluster: 'main', namespace }, reason: 'r' }),
+  'POST /api/v1/freeze/windows': (namespace) => ({ scope: { cluster: 'main', namespace }, from: '2099-01-01T00:00', to: '2099-01-02T00:00', zone: 'UTC', reason: 'r' }),
   'POST /api/v1/claims/release': (namespace) => ({ workload: { namespace, kind: 'Deployment', name: 'none-such' } }),
   'POST /api/v1/autonomy/promote': (namespace) => ({ policy: 'none-such', namespace, mode: 'auto', reason: 'r' }),
   'POST /api/v1/autonomy/demote': (namespace) => ({ policy: 'none-such', namespace, mode: 'suggest', reason: 'r' }),
@@ -53,7 +58,8 @@ const nameOf = ({ method, path }: Route) => `${method.toUpperCase()} ${path}`
 const hasPlace = ({ scope }: Route): boolean => typeof scope === 'function' || (typeof scope === 'object' && scope !== null)
 
 async function ask(route: Route, who: Role | 'nobody', namespace: Where): Promise<Got> {
-  const id = route.path.startsWith('/api/v1/remediations/') ? remediationIn[namespace] : route.path.startsWith('/api/v1/freeze/') ? freezeIn[namespace] : randomUUID()
+  const named = [['/api/v1/remediations/', remediationIn], ['/api/v1/freeze/windows/', windowIn], ['/api/v1/freeze/', freezeIn]] as const
+  const id = named.find(([start]) => route.path.startsWith(start))?.[1][namespace] ?? randomUUID()
   const path = route.path.replace(/:\w+/, id)
   const body = route.method === 'post' || route.method === 'put' ? { body: bodies[nameOf(route)]?.(namespace) ?? {} } : {}
   return api.call(route.method.toUpperCase(), path, { ...(who === 'nobody' ? {} : { key: bound[who] }), ...body })
