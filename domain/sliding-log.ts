@@ -23,7 +23,10 @@ export function slidingLog({ limit, windowMs }: RateLimit, mostKeys = 10_000): S
   const timesOf = (key: string, nowMs: number): Times => {
     const found = known.get(key) ?? (known.size < mostKeys || forgotten(nowMs) ? { at: [], from: 0 } : (known.get(others) ?? { at: [], from: 0 }))
     while (found.from < found.at.length && found.at[found.from]! + windowMs <= nowMs) found.from++
-    if (found.from > limit) found.at.splice(0, found.from), (found.from = 0)
+    if (found.from > limit) {
+      found.at.splice(0, found.from)
+      found.from = 0
+    }
     return found
   }
   /** The key that was used least lately makes place if its window is over. */
