@@ -8,6 +8,7 @@ import * as baseline from './baseline.ts'
 import * as burst from './burst.ts'
 import { openGround, type BenchFigures, type Ground } from './ground.ts'
 import * as latency from './latency.ts'
+import * as limits from './limits.ts'
 import * as lint from './lint.ts'
 import * as load from './load.ts'
 import * as memory from './memory.ts'
@@ -36,6 +37,7 @@ const alone: Record<string, (say: (line: string) => void) => Promise<BenchFigure
   auth: auth.run,
   policy: policy.run,
   lint: lint.run,
+  limits: limits.run,
   replay: replay.run,
   'policy-endpoint': policyEndpoint.run,
 }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { namespaceAllowed } from './namespaces.ts'
+import { namespaceListed, namespaceAllowed } from './namespaces.ts'
 
 test.each([
   ['an empty list allows none', [], 'shop', false],
@@ -13,3 +13,9 @@ test.each([
   ['nothing opens kube-system', ['*', 'kube-system'], 'kube-system', false],
   ['nothing opens our own namespace', ['*', 'aegis-system'], 'aegis-system', false],
 ])('%s', (_name, allowed, namespace, expected) => expect(namespaceAllowed(allowed, { cluster: 'main', namespace })).toBe(expected))
+
+test('an empty list names no place, and a list may name protected ones without opening them', () => {
+  expect(namespaceListed([], { cluster: 'main', namespace: 'shop' })).toBe(false)
+  expect(namespaceListed(['kube-*'], { cluster: 'main', namespace: 'kube-system' })).toBe(true)
+  expect(namespaceAllowed(['kube-*'], { cluster: 'main', namespace: 'kube-system' })).toBe(false)
+})

@@ -7,7 +7,7 @@ const minAvailableAnnotation = 'aegis.dev/min-available'
 /** Of a target and what owns it. A floor that cannot be read is one that nothing may go below. */
 export function termsOf(marked: readonly (V1ObjectMeta | undefined)[], maxUnavailable: number | null): WorkloadTerms {
   const annotated = (name: string) => marked.flatMap((metadata) => metadata?.annotations?.[name] ?? [])
-  const floors = annotated(minAvailableAnnotation).map((text) => (/^\d{1,6}$/.test(text) ? Number(text) : Infinity))
+  const floors = annotated(minAvailableAnnotation).map((text) => (/^\d{1,6}$/.test(text) ? Number(text) : Number.MAX_SAFE_INTEGER))
   return {
     errorBudgetExhausted: annotated(errorBudgetAnnotation).includes('exhausted'),
     minAvailable: floors.length === 0 ? null : Math.max(...floors),

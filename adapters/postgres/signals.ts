@@ -24,14 +24,35 @@ const backoffMs = (attempt: number): number => Math.min(60_000 * 2 ** (attempt -
  * However many alerts point at one thing, it is one run. One that fires on after its run ended
  * in what more time may cure gets a numbered retry once its backoff is over.
  */
-export const acceptSignal = guarded((db: Knex, draft: RequestDraft, signal: Signal): Promise<Accepted> =>
-  inTransaction(db, async (trx) => {
+export const acceptSignal = guarded(async (db: Knex, draft: RequestDraft, signal: Signal): Promise<Accepted> => {
+  const joined = await first<RequestRow>(db, joinSql, { ...signal, ...draft.target, action: draft.action })
+  if (joined) return { accepted: 'known', request: toRequest(joined) }
+  return inTransaction(db, async (trx) => {
     const seen = await noteSignal(trx, signal)
     const before = seen ? await runOf(trx, seen) : undefined
     if (before && !retryIsDue(before)) return { accepted: 'known', request: toRequest(before) }
     return joinOrStart(trx, { ...draft, incident: { fingerprint: signal.fingerprint, startsAt: signal.startsAt } }, signal, before)
-  }),
-)
+  })
+})
+
+/** The run at work on the same target and action, or on the same alert. */
+const openRun = `
+  select * from ledger.request
+  where phase <> 'closed' and ((cluster = :cluster and namespace = :namespace and kind = :kind and name = :name and action = :action)
+    or fingerprint = :fingerprint)
+  order by accepted_at limit 1`
+
+// In a storm nearly every alert finds its run open, and is counted by this one statement. One that belongs to another run is left to the rest.
+const joinSql = `
+  with joined as (
+    insert into ledger.signal as s (fingerprint, starts_at, labels_digest, remediation_id)
+    select :fingerprint, :startsAt, :labelsDigest, o.id from (${openRun}) o
+    on conflict (fingerprint, starts_at) do update
+      set last_at = now(), seen = s.seen + 1, labels_digest = excluded.labels_digest, resolved_at = null
+      where s.remediation_id = excluded.remediation_id
+    returning remediation_id
+  )
+  select r.* from joined join ledger.request r on r.id = joined.remediation_id`
 
 /** Counts the signal and returns the remediation it belongs to, if any. Holds the signal's row from here on. */
 async function noteSignal(trx: Knex, { fingerprint, startsAt, labelsDigest }: Signal): Promise<string | null> {
@@ -90,10 +111,7 @@ async function nextAttempt(trx: Knex, { fingerprint, startsAt }: IncidentKey): P
 export async function openRunFor(db: Knex, { action, target, incident }: Pick<RequestDraft, 'action' | 'target' | 'incident'>): Promise<RemediationRequest | undefined> {
   const row = await first<RequestRow>(
     db,
-    `select * from ledger.request
-     where phase <> 'closed' and ((cluster = :cluster and namespace = :namespace and kind = :kind and name = :name and action = :action)
-       or fingerprint = :fingerprint)
-     order by accepted_at limit 1`,
+    openRun,
     { ...target, action, fingerprint: incident?.fingerprint ?? null },
   )
   return row && toRequest(row)

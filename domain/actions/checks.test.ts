@@ -1,4 +1,4 @@
-import { autoscalerCheck, availabilityCheck, fail, ignoredCheck, namespaceChecks, ownerCheck, pass, pausedCheck, quotaCheck, rbacCheck, refusalOf, unchangedCheck, warn } from './checks.ts'
+import { annotatedFloors, autoscalerCheck, availabilityCheck, fail, floorCheck, ignoredCheck, namespaceChecks, ownerCheck, pass, pausedCheck, quotaCheck, rbacCheck, refusalOf, unchangedCheck, warn } from './checks.ts'
 import { deploymentSample } from './fixtures/deployment.ts'
 import type { Manager } from './observation.ts'
 import { rollbackDeployment } from './rollback_deployment.ts'
@@ -93,4 +93,19 @@ test('the first failing check decides; warnings decide nothing', () => {
 test('hands off means hands off', () => {
   expect(ignoredCheck(true).refusal?.reason).toBe('ignored')
   expect(pausedCheck(true).refusal?.reason).toBe('paused')
+})
+
+test.each<[string, number, number, number[], string | undefined]>([
+  ['enough stay', 4, 2, [2], undefined],
+  ['too few would stay', 4, 3, [1, 2], 'below_min_available'],
+  ['too few are ready already, and none is taken', 1, 0, [2], undefined],
+  ['nobody set a floor', 3, 3, [], undefined],
+  ['a floor that cannot be read', 9, 1, [Infinity], 'below_min_available'],
+])('a floor of ready pods: %s', (_name, ready, taken, floors, reason) => {
+  expect(floorCheck(ready, taken, floors.map((pods) => ({ name: 'PodDisruptionBudget `web`', pods }))).refusal?.reason).toBe(reason)
+})
+
+test('the annotation is a floor like any other', () => {
+  expect(annotatedFloors({ minAvailable: null })).toEqual([])
+  expect(floorCheck(2, 1, annotatedFloors({ minAvailable: 2 })).refusal?.message).toMatch(/2 pods are ready and this would take 1 down, but the annotation `aegis.dev\/min-available` asks for 2/)
 })
