@@ -110,6 +110,20 @@ describe('what a decision says', () => {
   })
 })
 
+test.each(['api:/api/v1/admin/users', '/api/v1/admin/users', 'api:api/v1/admin/users'])('however a request spells it, `%s` is the resource that conditions are asked of', (resource) => {
+  const admin = { effect: 'deny', when: { attr: 'resource', op: 'prefix', value: 'api:/api/v1/admin' } }
+  const decision = ask([allow, admin], { type: 'api_access', action: 'user:delete', resource })
+  expect([decision.code, decision.determining[0]?.id]).toEqual(['explicit_deny', 'p1'])
+})
+
+test.each([
+  ['eq', 'high'], ['ne', 'high'], ['in', ['high']], ['nin', ['high']], ['gte', 'info'], ['between', ['info', 'critical']],
+  ['prefix', 'hi'], ['suffix', 'gh'], ['contains', 'high'], ['glob', '*igh*'], ['containsAny', ['high']], ['subsetOf', ['high']],
+])('a severity off the scale is unknown to `%s`', (op, value) => {
+  const off = ['highest', 'tonight', ['high'], 3].map((severity) => ask([allow, { effect: 'deny', when: { attr: 'context.severity', op, value } }], { context: { severity } }).code)
+  expect(off).toEqual(Array(4).fill('deny_indeterminate'))
+})
+
 describe('approvals', () => {
   test.each<[string, object, Approval[], boolean]>([
     ['one other person', {}, [yes('bob')], true],
@@ -139,6 +153,23 @@ describe('approvals', () => {
     expect(asked.validUntil).toBe(Date.UTC(2026, 5, 3, 12, 30))
     expect(ask(policies, { approvals: [yes('bob', { at: noon + 60_000 })], now: noon + 120_000 }).code).toBe('approved')
     expect(ask(policies, { approvals: [yes('bob', { at: noon + 60_000 })], now: asked.validUntil! }).code).toBe('approval_required')
+  })
+
+  test('bound how long an answer that stands on them holds: until the first lapses', () => {
+    const policies = [allow, question({ approvalTtl: '5m', minApprovals: 2 })]
+    const approvals = [yes('bob', { at: noon - 299_000 }), yes('eve', { at: noon - 60_000 })]
+    const decision = ask(policies, { approvals })
+    expect([decision.code, decision.validUntil]).toEqual(['approved', noon + 1000])
+    expect(ask(policies, { approvals, now: decision.validUntil! - 1 }).code).toBe('approved')
+    expect(ask(policies, { approvals, now: decision.validUntil! }).code).toBe('approval_required')
+    expect(ask(policies, { approvals: [yes('bob', { at: noon - 1000 }), yes('eve', { at: noon + 1000 })] })).toMatchObject({ code: 'approval_required', validUntil: noon + 1000 })
+  })
+
+  test('under the mode `approve` bound it too: until a window turns', () => {
+    const policies = [{ ...allow, mode: 'approve' }, { effect: 'deny', when: { time: { zone: 'UTC', windows: [{ from: '13:00', to: '14:00' }] } } }]
+    const [before, after] = [noon, Date.UTC(2026, 5, 3, 14)].map((now) => ask(policies, { approvals: [yes('bob')], now }))
+    expect([capByMode(before!, 'auto').proceed, before!.validUntil]).toEqual(['act', Date.UTC(2026, 5, 3, 13)])
+    expect(capByMode(after!, 'auto').proceed).toBe('ask')
   })
 
   test('never outlive a new deny, a window or a ttl, whatever the times', () => {

@@ -110,6 +110,18 @@ function isLive({ at }: Approval, now: number, { approvalTtlMs }: Obligations, p
   return at <= now && (approvalTtlMs === null || now < at + approvalTtlMs) && now < nextEdge(policies, at, Infinity)
 }
 
+/**
+ * When one of the approvals in hand lapses by its ttl, if together they suffice, or one from the future begins; Infinity:
+ * none does. Whatever else they lapse with is an edge of a policy. Also where nobody is asked: the mode may yet ask.
+ */
+export function approvalsTurn({ approvals, now }: PolicyInput, { approvalTtlMs }: Obligations, { met }: ApprovalState): number {
+  const lapse = (at: number): number => (met && approvalTtlMs !== null ? at + approvalTtlMs : Infinity)
+  return approvals.reduce((first, { at }) => {
+    const turn = at > now ? at : lapse(at)
+    return turn > now ? Math.min(first, turn) : first
+  }, Infinity)
+}
+
 /** The next instant after `now` at which any of these policies may answer differently, or `limit` when that comes first. */
 export function nextEdge(policies: readonly CompiledPolicy[], now: number, limit: number): number {
   let first = limit
