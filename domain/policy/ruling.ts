@@ -38,9 +38,10 @@ export function scopeOf(snapshot: Pick<PolicySnapshot, 'policies' | 'index'>, in
   return scope
 }
 
+export const isValidAt = ({ validFrom, validTo }: CompiledPolicy, now: number): boolean => now >= validFrom && now < validTo
+
 export const evaluate = (policy: CompiledPolicy, input: PolicyInput): Evaluated => {
-  const valid = input.now >= policy.validFrom && input.now < policy.validTo
-  const truth = valid && and(policy.when.evaluate(input), not(policy.unless.evaluate(input)))
+  const truth = isValidAt(policy, input.now) && and(policy.when.evaluate(input), not(policy.unless.evaluate(input)))
   return { policy, truth: policy.exceptions.length === 0 ? truth : and(truth, not(exceptedFrom(policy, input))) }
 }
 
