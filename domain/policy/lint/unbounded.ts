@@ -24,7 +24,7 @@ export function unboundedAllows(ground: Ground, areas: readonly Area[]): Finding
 
 function extentText({ action, request: { replicas } }: PolicyInput): string {
   if (!action.endsWith(':scale')) return 'whatever it costs, with no way back'
-  return replicas === 0 ? 'down to no replica at all' : `up to ${String(replicas)} replicas`
+  return replicas === 0 ? 'down to no replica at all' : `up to ${Number(replicas)} replicas`
 }
 
 function isDestructive(pattern: string): boolean {

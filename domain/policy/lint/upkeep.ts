@@ -1,5 +1,5 @@
 /** L9, L10, L11: policies nobody looks after. */
-import { dayMs } from '../calendar.ts'
+import { dayMs, parseInstant } from '../calendar.ts'
 import type { ExceptionDocument } from '../exception.ts'
 import type { CompiledPolicy } from '../snapshot.ts'
 import type { Area } from './areas.ts'
@@ -41,7 +41,7 @@ export const outOfTime = (areas: readonly Area[], { instants }: Space, nowMs: nu
 export const exceptionsOutOfTime = (exceptions: readonly ExceptionDocument[], nowMs: number): Finding[] =>
   exceptions.flatMap(({ id, policy, expiresAt }) => {
     const tell = (message: string): Finding[] => [{ code: 'L10', severity: 'warning', policy, others: [], path: 'document', message: `exception \`${id}\` from this policy ${message}`, witness: null }]
-    const leftMs = Date.parse(expiresAt) - nowMs
+    const leftMs = parseInstant(expiresAt)! - nowMs
     if (leftMs <= 0) return tell(`is over since ${expiresAt}. Take it out`)
     return leftMs <= exceptionSoonMs ? tell(`ends at ${expiresAt}, in less than ${exceptionSoonMs / dayMs} days. Then the policy holds again: ask for a new one, or change the policy`) : []
   })
