@@ -5,7 +5,7 @@ import { historyBegan, recordedDecisions } from '../adapters/postgres/decision-h
 import { dayMs } from '../domain/policy/calendar.ts'
 import { codes, findingSeverities } from '../domain/policy/lint/finding.ts'
 import { longDays, type History } from '../domain/policy/lint/upkeep.ts'
-import { coverageOf } from '../domain/policy/simulate.ts'
+import { unmetPolicies } from '../domain/policy/unmet-policies.ts'
 import type { PolicySnapshot } from '../domain/policy/snapshot.ts'
 import { aside } from './policy-aside.ts'
 import { candidateBodyLimitBytes, files, refused } from './policy-candidate.ts'
@@ -73,15 +73,15 @@ async function historyOf(db: Knex, snapshot: PolicySnapshot, nowMs: number): Pro
   const since = new Date(nowMs - longDays * dayMs)
   const began = await historyBegan(db)
   if (!began || began > since) return { unknown: `the record does not go back ${longDays} days yet` }
-  const coverage = coverageOf(snapshot)
+  const unmet = unmetPolicies(snapshot)
   let seen = 0
   for await (const page of recordedDecisions(db, { since, until: new Date(nowMs) })) {
-    for (const recorded of page) coverage.add(recorded)
-    if (coverage.left().size === 0) break
+    for (const { input } of page) unmet.add(input)
+    if (unmet.left().size === 0) break
     seen += page.length
     if (seen >= mostDecisions) return { unknown: `more than ${mostDecisions} decisions are on record in ${longDays} days: \`aegis policy simulate\` tells which policies none of them met` }
   }
-  return { unmatched: coverage.left() }
+  return { unmatched: unmet.left() }
 }
 
 export const policyLintRoutes: Route[] = [lint]

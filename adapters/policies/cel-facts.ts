@@ -1,4 +1,5 @@
 import { celList, celMap, parse, plan, celEnv, type CelInput } from '@bufbuild/cel'
+import { minuteMs } from '../../domain/policy/calendar.ts'
 import type { Fact, PolicyInput } from '../../domain/policy/input.ts'
 
 /** What reading facts may cost one evaluation. Each read costs `weight`, long text more. */
@@ -10,7 +11,6 @@ const mostTextLength = 1024
 /** The variables of an expression, each read of them counted by the meter. */
 export type MeteredFacts = { variables: Record<string, CelInput>; meter: Meter }
 
-const minuteMs = 60_000
 const readTimestamp = plan(celEnv(), parse('timestamp(text)')) as (variables: { text: string }) => CelInput
 
 /** Epoch milliseconds as CEL's timestamp. Throws outside of the years 1 to 9999. */

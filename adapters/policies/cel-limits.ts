@@ -1,5 +1,6 @@
 import { isCelError, run, type parse } from '@bufbuild/cel'
 import { prototypeKeys } from '../../domain/policy/check.ts'
+import { textIn } from './cel-reads.ts'
 
 type Expr = ReturnType<typeof parse>['expr']
 type Kind<C extends Expr['exprKind']['case']> = Extract<Expr['exprKind'], { case: C }>
@@ -74,12 +75,6 @@ export function measure(expr: Expr): { size: ExpressionSize; problem?: undefined
 
   const problem = visit(expr, [])
   return problem === undefined ? { size } : { problem }
-}
-
-const textIn = (expr: Expr | undefined): string | undefined => {
-  if (expr?.exprKind.case !== 'constExpr') return undefined
-  const { constantKind } = expr.exprKind.value
-  return constantKind.case === 'stringValue' ? constantKind.value : undefined
 }
 
 const keyProblem = (key: string | undefined): string | undefined =>

@@ -149,8 +149,22 @@ describe('in a policy', () => {
     const [before, after] = ['request.replicas < 5', 'context.team == "web"'].map((cel) => compileDocuments([document(cel)]).snapshot!)
     const run = simulation(before!, after!)
     run.add({ decisionId: 'd0', remediationId: 'r0', input: input() })
-    expect(run.report()).toMatchObject({ newlyStopped: 1, missing: [{ attr: 'cel: context.team == "web"', count: 1 }] })
+    expect(run.report()).toMatchObject({ newlyStopped: 1, missing: [{ attr: 'context.team', count: 1 }] })
     expect(coverageOf(after!, [input({ team: 'web' })]).uncovered).toEqual([{ policy: 'p', path: 'when.all[0].cel', wanted: 'context.team == "web"', unseen: [false, 'unknown'] }])
+  })
+
+  test.each([
+    ['has(context.labels.team) && context.labels.team == "web"', ['context.labels.team']],
+    ['!has(context.frozen)', ['context.frozen']],
+    ['"a/b" in context.labels && context.labels["a/b"] == "x"', ['context.labels["a/b"]']],
+    ['"x" in context.tags || "service" in principal.roles', []],
+    ['context.tags.exists(tag, tag == context.team)', ['context.team']],
+    ['request.replicas < target.updated', ['target.updated']],
+    ['request.replicas', ['cel: request.replicas']],
+  ])('a simulation names every fact of %s that the record lacks', (cel, attrs) => {
+    const run = simulation(compileDocuments([]).snapshot!, compileDocuments([document(cel)]).snapshot!)
+    run.add({ decisionId: 'd0', remediationId: 'r0', input: input({ tags: ['x'], labels: {} }) })
+    expect(run.report().missing.map(({ attr }) => attr)).toEqual(attrs)
   })
 
   test('what reads the clock holds until the next minute, anything else as long as the rest', () => {

@@ -6,6 +6,7 @@ import type { Wall } from '../../domain/policy/time.ts'
 import type { Truth } from '../../domain/policy/truth.ts'
 import { meteredFacts, timestampOf, type MeteredFacts } from './cel-facts.ts'
 import { measure, type ExpressionSize } from './cel-limits.ts'
+import { factsRead } from './cel-reads.ts'
 import { wallClock } from './zones.ts'
 
 /**
@@ -20,7 +21,7 @@ export const compileCel: ExpressionCompiler = (expression) => {
     const { size, problem } = measure(parsed.expr)
     if (problem !== undefined) return { problem }
     const program = plan(celEnvironment, parsed) as Program
-    return { test: { readsNow: size.readsNow, evaluate: (input) => ask(program, size, input) } }
+    return { test: { readsNow: size.readsNow, reads: factsRead(parsed.expr), evaluate: (input) => ask(program, size, input) } }
   } catch (error) {
     return { problem: `is no CEL expression: ${parseProblem(error as Error)}` }
   }

@@ -15,7 +15,7 @@ const options: LintOptions = { nowMs: Date.UTC(2026, 5, 3, 12), wallClock, tzdat
 
 test.each([
   ['policies', ['notice L12 restart-one-pod when.all[1]']],
-  ['policies/demo', []],
+  ['policies/demo', ['notice L12 demo-scale obligations.maxPercent']],
 ])('what is shipped in %s has nothing that lint minds', async (directory, expected) => {
   const { snapshot, errors } = await loadPolicies(join(root, directory))
   expect(errors).toBeUndefined()

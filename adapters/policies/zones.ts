@@ -1,8 +1,5 @@
-import { civilFromDays } from '../../domain/policy/calendar.ts'
+import { civilFromDays, dayMs, minuteMs } from '../../domain/policy/calendar.ts'
 import type { Wall, WallClock } from '../../domain/policy/time.ts'
-
-const minuteMs = 60_000
-const dayMs = 86_400_000
 
 /** Days of one zone kept before they are forgotten: years of ordinary use. */
 const mostDays = 4096

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex'
-import type { RecordedDecision } from '../../domain/policy/simulate.ts'
+import type { RecordedDecision } from '../../domain/policy/transitions.ts'
 import { guarded } from './failures.ts'
 import { first, orNull, rows } from './sql.ts'
 

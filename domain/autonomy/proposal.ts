@@ -1,3 +1,4 @@
+import { dayMs } from '../policy/calendar.ts'
 import { strictestMode, type Mode } from '../remediation.ts'
 import { wilsonLowerBound } from './wilson.ts'
 
@@ -12,8 +13,6 @@ export type Evidence = {
   /** Epoch milliseconds of the newest bad ending; null: there was none. */
   lastBadAtMs: number | null
 }
-
-const dayMs = 86_400_000
 
 /** How far back evidence counts: a season of incidents, and code that is older than that is hardly the same any more. */
 export const evidenceWindowMs = 90 * dayMs

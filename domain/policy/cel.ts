@@ -74,19 +74,22 @@ function leafText({ attr, op, value }: AttributeLeaf): string {
   // Its place on the scale; a word off it is no key of the map, hence an error.
   const place = (word: Scalar): number => scale.indexOf(word as string)
   const places = `{${scale.map((word) => `${textLiteral(word)}: ${place(word)}`).join(', ')}}`
-  return spoken[op](`${places}[${fact}]`, values.map(place), fact, values)
+  if (!ofTheWord.has(op)) return spoken[op](`${places}[${fact}]`, values.map(place))
+  return `(${places}[${fact}] >= 0 ? ${spoken[op](fact, values)} : false)`
 }
 
-type Spoken = (fact: string, values: readonly Scalar[], unranked?: string, words?: readonly Scalar[]) => string
+/** Asked of the word itself, not of its place on a scale; yet only of a word that has one. */
+const ofTheWord: ReadonlySet<Operator> = new Set(['prefix', 'suffix', 'glob', 'cidr', 'contains', 'containsAny', 'containsAll', 'subsetOf'])
+
+type Spoken = (fact: string, values: readonly Scalar[]) => string
 
 const comparison = (sign: string): Spoken => (fact, [value]) => `${fact} ${sign} ${literal(value!)}`
-/** Asked of the word itself, where it has a place on a scale. */
-const ofText = (say: (fact: string, value: string) => string): Spoken => (fact, values, unranked = fact, words = values) => say(unranked, String(words[0]))
-const ofList = (say: (fact: string, list: string) => string): Spoken => (fact, values, unranked = fact, words = values) => say(unranked, listText(words))
+const ofText = (say: (fact: string, value: string) => string): Spoken => (fact, values) => say(fact, String(values[0]))
+const ofList = (say: (fact: string, list: string) => string): Spoken => (fact, values) => say(fact, listText(values))
 
-const contains: Spoken = (fact, values, unranked = fact, [value] = values) => {
-  const inList = `${literal(value!)} in ${unranked}`
-  return typeof value === 'string' ? `(type(${unranked}) == list ? ${inList} : ${unranked}.contains(${literal(value)}))` : inList
+const contains: Spoken = (fact, [value]) => {
+  const inList = `${literal(value!)} in ${fact}`
+  return typeof value === 'string' ? `(type(${fact}) == list ? ${inList} : ${fact}.contains(${literal(value)}))` : inList
 }
 
 const spoken: Record<Exclude<Operator, 'exists' | 'absent'>, Spoken> = {

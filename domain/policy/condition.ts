@@ -16,7 +16,7 @@ export type Node = Common &
     | { readonly form: 'not'; readonly part: Node }
     | { readonly form: 'attr'; readonly attr: string; readonly wanted: string; read(input: PolicyInput): unknown }
     | { readonly form: 'time'; readonly wanted: string; readonly test: TimeTest }
-    | { readonly form: 'cel'; readonly wanted: string; readonly readsNow: boolean }
+    | { readonly form: 'cel'; readonly wanted: string; readonly readsNow: boolean; readonly reads: readonly (readonly string[])[] }
   )
 
 /** What a condition is asked with besides a request. */
@@ -59,7 +59,7 @@ function freshNode(condition: Condition, path: string, means: Means, known: Know
 function expression(cel: string, path: string, { compileCel }: Means): Node {
   const test = compileCel?.(cel).test
   if (!test) throw new Error(`the CEL at ${path} was accepted by another compiler than the one at hand`)
-  return { form: 'cel', path: `${path}.cel`, wanted: clipped(cel), readsNow: test.readsNow, evaluate: (input) => test.evaluate(input) }
+  return { form: 'cel', path: `${path}.cel`, wanted: clipped(cel), readsNow: test.readsNow, reads: test.reads, evaluate: (input) => test.evaluate(input) }
 }
 
 /** Empty `all` is true and empty `any` is false; each stops at the part that settles it. */

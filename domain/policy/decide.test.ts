@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { wallClock, zoneExists } from '../../adapters/policies/zones.ts'
-import { decide, refusal } from './decide.ts'
+import { decide, decideBy, refusal } from './decide.ts'
 import type { Approval, PolicyInput } from './input.ts'
 import { capByMode } from './mode.ts'
 import { noObligations, unknownObligations } from './obligations.ts'
@@ -110,6 +110,52 @@ describe('what a decision says', () => {
   })
 })
 
+test.each(['api:/api/v1/admin/users', '/api/v1/admin/users', 'api:api/v1/admin/users'])('however a request spells it, `%s` is the resource that conditions are asked of', (resource) => {
+  const admin = { effect: 'deny', when: { attr: 'resource', op: 'prefix', value: 'api:/api/v1/admin' } }
+  const decision = ask([allow, admin], { type: 'api_access', action: 'user:delete', resource })
+  expect([decision.code, decision.determining[0]?.id]).toEqual(['explicit_deny', 'p1'])
+})
+
+test.each([
+  ['eq', 'high'], ['ne', 'high'], ['in', ['high']], ['nin', ['high']], ['gte', 'info'], ['between', ['info', 'critical']],
+  ['prefix', 'hi'], ['suffix', 'gh'], ['contains', 'high'], ['glob', '*igh*'], ['containsAny', ['high']], ['subsetOf', ['high']],
+])('a severity off the scale is unknown to `%s`', (op, value) => {
+  const off = ['highest', 'tonight', ['high'], 3].map((severity) => ask([allow, { effect: 'deny', when: { attr: 'context.severity', op, value } }], { context: { severity } }).code)
+  expect(off).toEqual(Array(4).fill('deny_indeterminate'))
+})
+
+test.each<[string, object]>([
+  ['a text that is no address, to `cidr`', { attr: 'context.labels.team', op: 'cidr', value: '10.0.0.0/8' }],
+  ['a number, to `contains`', { attr: 'request.replicas', op: 'contains', value: 'a' }],
+  ['a list of objects, to `containsAny`', { attr: 'context.things', op: 'containsAny', value: ['a'] }],
+  ['a list of objects, to `contains`', { attr: 'context.things', op: 'contains', value: 'a' }],
+])('unknown, and so a deny holds: %s', (_what, when) => {
+  expect(ask([allow, { effect: 'deny', when }], { context: { labels: { team: 'web' }, things: [{ a: 1 }] } }).code).toBe('deny_indeterminate')
+})
+
+test('only own members are facts', () => {
+  expect(ask([{ ...allow, when: { attr: 'context.toString', op: 'exists' } }]).code).toBe('no_policy_matched')
+})
+
+test('a policy holds from `notBefore` on, that instant included, and the decision before it ends there', () => {
+  const policies = [{ ...allow, validity: { notBefore: '2026-06-03T12:00:00Z' } }]
+  expect([-1, 0].map((ms) => ask(policies, { now: noon + ms }).code)).toEqual(['no_policy_matched', 'allowed'])
+  expect(ask(policies, { now: noon - 1 }).validUntil).toBe(noon)
+})
+
+test('the shortest ttl of all that bind is kept', () => {
+  const { obligations } = ask([question({ ttl: '5m', approvalTtl: '10m' }), question({ ttl: '1m', approvalTtl: '2h' })])
+  expect([obligations.ttlMs, obligations.approvalTtlMs]).toEqual([60_000, 600_000])
+})
+
+test('a near miss names what its `unless` could not answer', () => {
+  expect(ask([{ ...allow, unless: { attr: 'context.team', op: 'eq', value: 'x' } }]).nearMisses[0]?.failed).toEqual([{ path: 'unless', actual: 'context.team is missing', expected: 'not eq "x"' }])
+})
+
+test('stale policies decide nothing', () => {
+  expect([false, true].map((stale) => decideBy({ snapshot: snapshotOf([allow]), stale }, base).code)).toEqual(['allowed', 'policy_stale'])
+})
+
 describe('approvals', () => {
   test.each<[string, object, Approval[], boolean]>([
     ['one other person', {}, [yes('bob')], true],
@@ -125,6 +171,7 @@ describe('approvals', () => {
     ['the role is missing', { approverRoles: ['admin'] }, [yes('bob')], false],
     ['older than the ttl', { approvalTtl: '1m' }, [yes('bob', { at: noon - 60_000 })], false],
     ['not older than the ttl', { approvalTtl: '1m' }, [yes('bob', { at: noon - 59_999 })], true],
+    ['an approver without a name of their own, by the requester’s id', {}, [yes('bob', { principalId: 'watcher' })], false],
     ['from the future', {}, [yes('bob', { at: noon + 1 })], false],
   ])('%s: %j', (_name, obligations, approvals, met) => {
     const decision = ask([allow, question(obligations)], { approvals })
@@ -139,6 +186,23 @@ describe('approvals', () => {
     expect(asked.validUntil).toBe(Date.UTC(2026, 5, 3, 12, 30))
     expect(ask(policies, { approvals: [yes('bob', { at: noon + 60_000 })], now: noon + 120_000 }).code).toBe('approved')
     expect(ask(policies, { approvals: [yes('bob', { at: noon + 60_000 })], now: asked.validUntil! }).code).toBe('approval_required')
+  })
+
+  test('bound how long an answer that stands on them holds: until the first lapses', () => {
+    const policies = [allow, question({ approvalTtl: '5m', minApprovals: 2 })]
+    const approvals = [yes('bob', { at: noon - 299_000 }), yes('eve', { at: noon - 60_000 })]
+    const decision = ask(policies, { approvals })
+    expect([decision.code, decision.validUntil]).toEqual(['approved', noon + 1000])
+    expect(ask(policies, { approvals, now: decision.validUntil! - 1 }).code).toBe('approved')
+    expect(ask(policies, { approvals, now: decision.validUntil! }).code).toBe('approval_required')
+    expect(ask(policies, { approvals: [yes('bob', { at: noon - 1000 }), yes('eve', { at: noon + 1000 })] })).toMatchObject({ code: 'approval_required', validUntil: noon + 1000 })
+  })
+
+  test('under the mode `approve` bound it too: until a window turns', () => {
+    const policies = [{ ...allow, mode: 'approve' }, { effect: 'deny', when: { time: { zone: 'UTC', windows: [{ from: '13:00', to: '14:00' }] } } }]
+    const [before, after] = [noon, Date.UTC(2026, 5, 3, 14)].map((now) => ask(policies, { approvals: [yes('bob')], now }))
+    expect([capByMode(before!, 'auto').proceed, before!.validUntil]).toEqual(['act', Date.UTC(2026, 5, 3, 13)])
+    expect(capByMode(after!, 'auto').proceed).toBe('ask')
   })
 
   test('never outlive a new deny, a window or a ttl, whatever the times', () => {

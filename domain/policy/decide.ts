@@ -3,7 +3,7 @@ import { exceptionsOf, explain, nearMisses, participant, policyRef } from './exp
 import type { PolicyInput } from './input.ts'
 import { noObligations, type Obligations } from './obligations.ts'
 import { canonical, readRequest } from './request.ts'
-import { nextEdge, ruleOn, scopeOf, type Ruling } from './ruling.ts'
+import { approvalsTurn, nextEdge, ruleOn, scopeOf, type Ruling } from './ruling.ts'
 import type { CompiledPolicy, PolicySnapshot } from './snapshot.ts'
 
 /**
@@ -51,7 +51,7 @@ function conclude(snapshot: PolicySnapshot, input: PolicyInput, inputDigest: str
     breaches,
     mode,
     approvals,
-    validUntil: validUntil(input, effect, obligations, counted.map(({ policy }) => policy)),
+    validUntil: validUntil(input, ruling),
     snapshot: snapshot.hash,
     inputDigest,
     now: input.now,
@@ -76,9 +76,10 @@ const isNeutral = (key: keyof Obligations, obligations: Obligations): boolean =>
   return Array.isArray(value) ? value.length === 0 : value === noObligations[key]
 }
 
-function validUntil(input: PolicyInput, effect: Decision['effect'], obligations: Obligations, policies: readonly CompiledPolicy[]): number | null {
+function validUntil(input: PolicyInput, { effect, obligations, approvals, counted }: Ruling): number | null {
   const ttl = effect === 'require_approval' ? obligations.approvalTtlMs : obligations.ttlMs
-  const until = nextEdge(policies, input.now, ttl === null ? Infinity : input.now + ttl)
+  const limit = Math.min(ttl === null ? Infinity : input.now + ttl, effect === 'deny' ? Infinity : approvalsTurn(input, obligations, approvals))
+  const until = nextEdge(counted.map(({ policy }) => policy), input.now, limit)
   return until === Infinity ? null : until
 }
 

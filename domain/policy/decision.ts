@@ -65,7 +65,7 @@ export type Decision = {
   mode: Mode
   /** Where the approvals of the input stand; at least one is asked for whenever people are asked. */
   approvals: ApprovalState
-  /** From here on ask again: a time window turns, a policy begins or ends, or a ttl is over. */
+  /** From here on ask again: a time window turns, a policy or an exception begins or ends, a ttl is over, or an approval lapses. */
   validUntil: number | null
   snapshot: string
   inputDigest: string | null

@@ -1,5 +1,5 @@
 import { compileCondition, timeTests, type KnownNodes, type Means, type Node } from './condition.ts'
-import { parseInstant } from './calendar.ts'
+import { dayMs, parseInstant } from './calendar.ts'
 import type { Condition, PolicyDocument } from './document.ts'
 import { compileGlob, type Glob } from './glob.ts'
 import type { PolicyInput } from './input.ts'
@@ -10,7 +10,7 @@ import type { Truth } from './truth.ts'
 export const exceptionApiVersion = 'aegis.dev/policy-exception/v1'
 
 /** An exception may hold for this long at most; who needs it longer changes the policy. */
-export const longestExceptionMs = 30 * 86_400_000
+export const longestExceptionMs = 30 * dayMs
 
 /** For a while, and within its scope, a deny or an approval policy does not hold: two people said so. */
 export type ExceptionDocument = {

@@ -6,6 +6,8 @@ export type ExpressionTest = {
   evaluate(input: PolicyInput): Truth
   /** Whether it reads `now`, which is the running minute: then no answer is good for longer. */
   readsNow: boolean
+  /** The facts it names, as keys: `[['context', 'team']]`. */
+  reads: readonly (readonly string[])[]
 }
 
 /** Turns text into a test, or says why it is refused. The library for it lives outside. */

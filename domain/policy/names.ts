@@ -26,6 +26,7 @@ export function actionKeys(action: string): [string, string, string, string] {
   return [action, `${action.slice(0, colon)}:*`, `*:${action.slice(colon + 1)}`, '*:*']
 }
 
+/** `text` is the one spelling that conditions, explanations and other policies see. */
 export type ParsedResource = { text: string; segments: string[] }
 
 const plainSegment = /^[^\s/*]+$/
@@ -34,7 +35,7 @@ const schemes = ['k8s', 'api']
 
 /**
  * The segments of a resource, scheme first: `k8s:prod/shop/pod/a` is `['k8s', 'prod', 'shop', 'pod', 'a']`.
- * Bare API paths and `cluster:x` are other spellings. Undefined for what names no resource.
+ * Bare API paths, `api:` without its slash and `cluster:x` are other spellings. Undefined for what names no resource.
  */
 export function parseResource(text: string, wildcards: boolean): ParsedResource | undefined {
   if (wildcards && text === '**') return { text, segments: ['**'] }
@@ -46,7 +47,7 @@ export function parseResource(text: string, wildcards: boolean): ParsedResource 
   const path = scheme === 'api' ? text.slice(colon + 1).replace(/^\//, '') : text.slice(colon + 1)
   const segments = [scheme, ...path.split('/')]
   if (!segments.every((segment) => isSegment(segment, wildcards))) return undefined
-  return scheme === 'k8s' ? kubernetesResource(text, segments) : { text, segments }
+  return scheme === 'k8s' ? kubernetesResource(text, segments) : { text: `api:/${path}`, segments }
 }
 
 /** `.` and `..` are refused: a path that can be walked upwards would not mean what it says. */

@@ -28,17 +28,17 @@ export function compileLeaf({ attr, op, value }: AttributeLeaf): ValueTest {
   if (op === 'absent') return isMissing
   const scale = scaleOf(attr)
   const test = families[op](value as never, scale, op)
-  return (actual) => (isMissing(actual) ? 'unknown' : test(actual))
+  return (actual) => (isMissing(actual) || (scale && !scale.includes(actual as string)) ? 'unknown' : test(actual))
 }
 
 type Family = (value: never, scale: readonly string[] | undefined, op: Operator) => ValueTest
 
-const equality = (value: Scalar | Scalar[], scale: readonly string[] | undefined, op: Operator): ValueTest => {
+const equality = (value: Scalar | Scalar[], _scale: readonly string[] | undefined, op: Operator): ValueTest => {
   const wanted = Array.isArray(value) ? value : [value]
   const kind = typeof wanted[0]
   const positive = op === 'eq' || op === 'in'
   return (actual) => {
-    if (typeof actual !== kind || !isScalar(actual) || (scale && !scale.includes(actual as string))) return 'unknown'
+    if (typeof actual !== kind || !isScalar(actual)) return 'unknown'
     return wanted.includes(actual) === positive
   }
 }

@@ -95,7 +95,7 @@ function readOptional(fields: Fields, effect: Effect | undefined, budget: Budget
     priority: isAbsent(fields, 'priority') ? 100 : (integerOf(fields['priority'], ['priority'], { from: -1_000_000, to: 1_000_000 }, report) ?? 100),
     when: conditionOf(fields, 'when', { all: [] }, budget),
     unless: conditionOf(fields, 'unless', { any: [] }, budget),
-    obligations: obligationsOf(isAbsent(fields, 'obligations') ? {} : fields['obligations'], effect, report),
+    obligations: documentObligations(isAbsent(fields, 'obligations') ? {} : fields['obligations'], effect, report),
     validity: validityOf(isAbsent(fields, 'validity') ? {} : fields['validity'], report),
     message: text('message'),
     owner: text('owner'),
@@ -188,7 +188,7 @@ const obligationChecks: Record<ObligationField, (value: unknown, path: Path, rep
 /** What an allow may not ask for: it would look like a question to a person, and be none. */
 const approvalFields: readonly string[] = ['minApprovals', 'approverGroups', 'approverRoles', 'approvalTtl']
 
-function obligationsOf(value: unknown, effect: Effect | undefined, report: Report): DocumentObligations {
+function documentObligations(value: unknown, effect: Effect | undefined, report: Report): DocumentObligations {
   const path = ['obligations']
   const fields = fieldsOf(value, path, obligationFields, report) ?? {}
   const given = obligationFields.filter((key) => !isAbsent(fields, key))

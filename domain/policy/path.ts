@@ -23,6 +23,12 @@ export function parseAttribute(text: string): string[] | undefined {
   return (roots.has(root) && rest.length > 0) || (plainFacts.has(root) && rest.length === 0) ? keys : undefined
 }
 
+const plainKey = /^[A-Za-z_][A-Za-z0-9_-]*$/
+
+/** The way back from `parseAttribute`. */
+export const attributeText = (keys: readonly string[]): string =>
+  keys.reduce((text, key) => (plainKey.test(key) ? `${text}${text === '' ? '' : '.'}${key}` : `${text}["${key}"]`), '')
+
 /** The value at the path, or undefined when a step is missing. Only own members count. */
 export function readAttribute(input: PolicyInput, keys: readonly string[]): unknown {
   let value: unknown = input

@@ -38,9 +38,10 @@ export function scopeOf(snapshot: Pick<PolicySnapshot, 'policies' | 'index'>, in
   return scope
 }
 
+export const isValidAt = ({ validFrom, validTo }: CompiledPolicy, now: number): boolean => now >= validFrom && now < validTo
+
 export const evaluate = (policy: CompiledPolicy, input: PolicyInput): Evaluated => {
-  const valid = input.now >= policy.validFrom && input.now < policy.validTo
-  const truth = valid && and(policy.when.evaluate(input), not(policy.unless.evaluate(input)))
+  const truth = isValidAt(policy, input.now) && and(policy.when.evaluate(input), not(policy.unless.evaluate(input)))
   return { policy, truth: policy.exceptions.length === 0 ? truth : and(truth, not(exceptedFrom(policy, input))) }
 }
 
@@ -108,6 +109,18 @@ function approvalsOf(input: PolicyInput, obligations: Obligations, policies: rea
 /** An approval was given to the world as it was: it does not outlive its ttl or the turn of a time window. */
 function isLive({ at }: Approval, now: number, { approvalTtlMs }: Obligations, policies: readonly CompiledPolicy[]): boolean {
   return at <= now && (approvalTtlMs === null || now < at + approvalTtlMs) && now < nextEdge(policies, at, Infinity)
+}
+
+/**
+ * When one of the approvals in hand lapses by its ttl, if together they suffice, or one from the future begins; Infinity:
+ * none does. Whatever else they lapse with is an edge of a policy. Also where nobody is asked: the mode may yet ask.
+ */
+export function approvalsTurn({ approvals, now }: PolicyInput, { approvalTtlMs }: Obligations, { met }: ApprovalState): number {
+  const lapse = (at: number): number => (met && approvalTtlMs !== null ? at + approvalTtlMs : Infinity)
+  return approvals.reduce((first, { at }) => {
+    const turn = at > now ? at : lapse(at)
+    return turn > now ? Math.min(first, turn) : first
+  }, Infinity)
 }
 
 /** The next instant after `now` at which any of these policies may answer differently, or `limit` when that comes first. */

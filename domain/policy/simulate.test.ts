@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
-import { wallClock } from '../../adapters/policies/zones.ts'
+import { wallClock, zoneExists } from '../../adapters/policies/zones.ts'
 import { playsAll } from '../../tests/helpers/draw.ts'
 import { decide } from './decide.ts'
 import type { PolicyDocument } from './document.ts'
+import { exceptionApiVersion } from './exception.ts'
 import type { PolicyInput } from './input.ts'
 import { capByMode } from './mode.ts'
+import { parseException } from './parse-exception.ts'
 import { simulation, type SimulationReport } from './simulate.ts'
 import { compileSnapshot } from './snapshot.ts'
 import { anyLeaf, documentWith, input, policies, read } from './testing/arbitraries.ts'
@@ -59,6 +61,35 @@ describe('what a candidate would have answered', () => {
     const inTeam = policy('scale', { effect: 'allow', when: { attr: 'context.labels.team', op: 'eq', value: 'web' } })
     const report = simulate([upToFour], [inTeam], [asked(), asked({ context: { severity: 'low', labels: { team: 'web' } } })])
     expect(report).toMatchObject({ newlyStopped: 1, missing: [{ attr: 'context.labels.team', count: 1, firstDecisionId: 'd0' }] })
+  })
+
+  const exists = (attr: string) => ({ attr, op: 'exists' })
+  const eq = (attr: string, value: unknown) => ({ attr, op: 'eq', value })
+  test.each<[string, Record<string, unknown>, string[]]>([
+    ['a deny that asks whether it is there first', { effect: 'deny', when: { all: [exists('context.frozen'), eq('context.frozen', 'yes')] } }, ['context.frozen']],
+    ['a lone absent', { effect: 'deny', when: { attr: 'context.frozen', op: 'absent' } }, ['context.frozen']],
+    ['an allow where it is absent or harmless', { effect: 'allow', when: { any: [{ attr: 'context.frozen', op: 'absent' }, eq('context.frozen', 'no')] } }, ['context.frozen']],
+    ['a part that settles nothing', { effect: 'allow', when: { any: [{ attr: 'request.replicas', op: 'lte', value: 4 }, eq('context.team', 'web')] } }, ['context.team']],
+    ['an exception from it', { effect: 'allow', unless: { all: [exists('context.frozen')] } }, ['context.frozen']],
+    ['a bound on the share', { effect: 'allow', obligations: { maxPercent: 50 } }, ['request.percentOfReady']],
+    ['a bound on the number', { effect: 'allow', obligations: { maxReplicas: 5 } }, ['request.replicas']],
+    ['a time to wait', { effect: 'allow', obligations: { cooldown: '5m' } }, ['history.sinceLastActionMs']],
+    ['what is not in force at that time', { effect: 'deny', when: exists('context.frozen'), validity: { notBefore: '2027-01-01T00:00:00Z' } }, []],
+    ['what asks for another action', { effect: 'deny', actions: ['pod:restart'], when: exists('context.frozen') }, []],
+  ])('facts that the record lacks are told of %s', (_what, given, attrs) => {
+    const lacking = asked({ request: attrs.includes('request.replicas') ? {} : { replicas: 4 }, history: attrs.includes('history.sinceLastActionMs') ? {} : { sinceLastActionMs: null } })
+    expect(simulate([], [policy('new', given)], [lacking]).missing.map(({ attr }) => attr)).toEqual(attrs)
+  })
+
+  test('and of an exception that opens one', () => {
+    const deny = policy('guard', { effect: 'deny' })
+    const { exception } = parseException({
+      apiVersion: exceptionApiVersion, id: 'x', policy: 'guard', actions: ['*'], resources: ['**'], when: exists('context.frozen'),
+      notBefore: '2026-06-01T00:00:00Z', expiresAt: '2026-06-20T00:00:00Z', reason: 'r', author: 'ann', approvedBy: 'bob',
+    }, { zoneExists })
+    const run = simulation(compile([deny]), compileSnapshot([deny], { sha256, wallClock, exceptions: [exception!] }))
+    run.add(recordedAs([asked()])[0]!)
+    expect(run.report().missing).toMatchObject([{ attr: 'context.frozen', count: 1 }])
   })
 
   test('policies that the record never met are named, and questions nobody can read are counted', () => {

@@ -77,9 +77,14 @@ export function compileSnapshot(documents: readonly PolicyDocument[], options: C
     .filter(({ document }) => document.enforcement !== 'disabled')
     .map(({ document, hash }) => compilePolicy(document, hash, options, shared))
     .sort(byPriority)
-  const index = buildIndex(policies.map(({ document, resources }) => ({ actions: document.actions, resources })))
-  return Object.freeze({ hash: snapshotHash(hashed, exceptions, sha256), size: documents.length, policies: Object.freeze(policies), index, sha256 })
+  return Object.freeze({ hash: snapshotHash(hashed, exceptions, sha256), size: documents.length, ...indexed(Object.freeze(policies)), sha256 })
 }
+
+/** In the order given. */
+export const indexed = (policies: readonly CompiledPolicy[]): Pick<PolicySnapshot, 'policies' | 'index'> => ({
+  policies,
+  index: buildIndex(policies.map(({ document, resources }) => ({ actions: document.actions, resources }))),
+})
 
 export const contentHash = (document: PolicyDocument, sha256: Sha256): string => `sha256:${sha256(canonicalJson(document))}`
 

@@ -1,6 +1,7 @@
 import type { Glob } from '../glob.ts'
 import type { CompiledPolicy } from '../snapshot.ts'
 import { firstCells, type Cells } from './cells.ts'
+import { spend, type Effort } from './effort.ts'
 import { holds, joinRegions, meetRegions, type Box, type Region } from './region.ts'
 import { globCovers } from './resources.ts'
 import type { Space } from './space.ts'
@@ -44,7 +45,7 @@ export type Covering = {
 }
 
 /** The same few globs are compared over and over, so each pair is compared once. */
-export function covering(): Covering {
+export function covering(effort: Effort): Covering {
   const known = new Map<Glob['text'], Map<Glob['text'], boolean>>()
   const globsCover = (outer: Glob, inner: Glob): boolean => {
     const row = known.get(outer.text) ?? new Map<string, boolean>()
@@ -56,8 +57,8 @@ export function covering(): Covering {
   const resourcesCover = (outer: Area, inner: Area): boolean =>
     inner.globs.every((glob) => outer.globs.some((other) => globsCover(other, glob)))
   const maybe = (outer: Area, inner: Area): boolean =>
-    (inner.actions & ~outer.actions) === 0n && (inner.types & ~outer.types) === 0n && resourcesCover(outer, inner) && holds(outer.maybe, inner.maybe)
-  return { maybe, fully: (outer, inner) => maybe(outer, inner) && holds(outer.sure, inner.sure) }
+    (inner.actions & ~outer.actions) === 0n && (inner.types & ~outer.types) === 0n && spend(effort, inner.globs.length) && resourcesCover(outer, inner) && holds(outer.maybe, inner.maybe, effort)
+  return { maybe, fully: (outer, inner) => maybe(outer, inner) && holds(outer.sure, inner.sure, effort) }
 }
 
 /** Areas by the actions they name, in their order. Whoever covers or meets another names one of its actions. */

@@ -122,10 +122,19 @@ const examples: Partial<Record<Code, { told: Row[]; untold: [what: string, polic
       ['a role that is none', [allow(when(leaf('principal.roles', 'containsAny', ['oncall'])))], 'p0', 'when'],
       ['an undo that is neither', [allow(when(leaf('request.undo', 'eq', 'yes')))], 'p0', 'when'],
       ['an alias where policies see the action', [allow({ unless: leaf('action', 'eq', 'scale_deployment') })], 'p0', 'unless'],
+      ['a kind in capitals behind any number of segments', [deny({ resources: ['k8s:**/Deployment/web'] })], 'p0', 'resources[0]'],
+      ['more segments than an object has', [deny({ resources: ['k8s:a/b/deployment/d/e/**'] })], 'p0', 'resources[0]'],
+      ['a misspelt kind', [deny({ resources: ['k8s:**', 'k8s:*/*/deploymnt/*'] })], 'p0', 'resources[1]'],
+      ['a kind that the action is not done to', [deny({ resources: ['k8s:*/*/pod/*'] })], 'p0', 'resources[0]'],
+      ['less than an object', [deny({ resources: ['k8s:prod/shop'] })], 'p0', 'resources[0]'],
+      ['a resource as no policy sees it', [deny(when(leaf('resource', 'prefix', '/api/v1/admin')))], 'p0', 'when'],
       ['a count over no such window', [allow(when(leaf('history.workload["10m"].effects', 'lt', 3)))], 'p0', 'when'],
     ],
     untold: [
       ['every fact of the table', [allow(when(leaf('context.fault', 'eq', 'none'), leaf('context.labels["a/b"]', 'eq', 'x'), leaf('history.workload["5m"].effects', 'lt', 3), leaf('target.failing', 'gt', 0)))]],
+      ['patterns that a deployment fits', [allow({ resources: ['**', 'k8s:**', 'k8s:**/web', 'k8s:*/shop/**/web', 'k8s:prod/shop/dep*/**', 'k8s:prod/**/deployment/web', 'api:/api/v1/**'] })]],
+      ['one of two kinds', [deny({ actions: ['pod:restart', 'deployment:*'], resources: ['k8s:*/*/pod/*', 'k8s:*/*/deployment/*'] })]],
+      ['the beginning of a resource', [deny(when(leaf('resource', 'prefix', 'k8s:prod/')))]],
       ['an alias in actions', [allow({ actions: ['restart_pod', 'delete_pod'] })]],
       ['for callers of the API alone', [allow({ type: ['api_access'], actions: ['user:delete'], ...when(leaf('context.team', 'eq', 'x')) })]],
     ],
@@ -147,11 +156,21 @@ const examples: Partial<Record<Code, { told: Row[]; untold: [what: string, polic
       ['everything, of one namespace', [allow({ actions: ['*'] })], 'p0'],
       ['a scale to any number, anywhere', [allow({ resources: ['k8s:*/shop/**'] })], 'p0'],
       ['a node, whatever is done to it', [allow({ actions: ['node:*'] })], 'p0'],
+      ['a bound on the number that something else settles', [allow({ resources: ['k8s:**'], ...when({ any: [leaf('request.replicas', 'lte', 5), leaf('context.severity', 'exists')] }) })], 'p0'],
+      ['a number that is never negative', [allow({ resources: ['k8s:**'], ...when(leaf('request.replicas', 'gte', 0)) })], 'p0'],
+      ['a look at the request that bounds nothing', [allow({ resources: ['k8s:**'], ...when(leaf('request.undo', 'exists')) })], 'p0'],
+      ['the largest number there is', [allow({ resources: ['k8s:**'], obligations: { maxReplicas: 1000 } })], 'p0'],
+      ['the whole of the ready pods', [allow({ resources: ['k8s:**'], obligations: { maxPercent: 100 } })], 'p0'],
+      ['a bound downwards alone', [allow({ resources: ['k8s:**'], obligations: { maxPercent: 50 } })], 'p0'],
+      ['a rollback of all', [allow({ actions: ['deployment:rollback'], resources: ['k8s:**'], obligations: { maxPercent: 100 } })], 'p0'],
       ['where a guard keeps the last replica', [allow({ resources: ['k8s:*/shop/**'] }), deny({ resources: ['k8s:**'], ...when(leaf('request.replicas', 'lt', 1)) })], 'p0'],
     ],
     untold: [
       ['bounded by the request', [allow({ resources: ['k8s:**'], ...when(leaf('request.replicas', 'between', [2, 6])) })]],
-      ['bounded by an obligation', [allow({ resources: ['k8s:**'], obligations: { maxPercent: 50 } })]],
+      ['bounded by obligations', [allow({ resources: ['k8s:**'], obligations: { maxPercent: 50, maxReplicas: 20 } })]],
+      ['bounded by one of each', [allow({ resources: ['k8s:**'], obligations: { maxReplicas: 20 } }), deny({ resources: ['k8s:**'], ...when(leaf('request.percentOfReady', 'gt', 50)) })]],
+      ['a rollback that can be undone', [allow({ actions: ['deployment:rollback'], resources: ['k8s:**'], ...when(leaf('request.undo', 'eq', 'planned')) })]],
+      ['a rollback of half at most', [allow({ actions: ['deployment:rollback'], resources: ['k8s:**'], obligations: { maxPercent: 50 } })]],
       ['of one namespace, by name', [allow({ actions: ['deployment:rollback'] })]],
       ['a restart', [allow({ actions: ['pod:restart'], resources: ['k8s:**'] })]],
       ['with a person’s yes', [allow({ actions: ['deployment:rollback'], resources: ['k8s:**'] }), ask({ actions: ['*'], resources: ['k8s:**'] })]],
@@ -178,6 +197,8 @@ const examples: Partial<Record<Code, { told: Row[]; untold: [what: string, polic
   L12: {
     told: [
       ['a quarter by obligation', [allow({ actions: ['pod:restart'], obligations: { maxPercent: 25 } })], 'p0', 'obligations.maxPercent'],
+      ['nothing by obligation', [allow({ actions: ['pod:restart'], obligations: { maxPercent: 0 } })], 'p0', 'obligations.maxPercent'],
+      ['next to nothing', [allow({ actions: ['pod:restart'], obligations: { maxPercent: 0.4 } })], 'p0', 'obligations.maxPercent'],
       ['a third, nearly', [allow({ actions: ['pod:restart'], ...when(leaf('request.percentOfReady', 'lte', 33)) })], 'p0', 'when'],
       ['a deny of more than half', [allow({ actions: ['pod:restart'] }), deny({ actions: ['pod:restart'], ...when(leaf('request.percentOfReady', 'gt', 50)) })], 'p1', 'when'],
     ],
@@ -278,4 +299,15 @@ test('conditions too large to compare are named, and nothing is claimed of them'
   const { findings, leftOut } = lint([allow(when(...large)), deny({ resources: ['k8s:**'] })])
   expect(leftOut).toContainEqual({ code: 'L1', reason: expect.stringContaining('`p0`') })
   expect(findings.filter(({ code }) => code === 'L1')).toEqual([])
+})
+
+test('policies that are too large together are left out by name, and the smaller ones are compared as ever', () => {
+  const clock = (minute: number) => `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`
+  const windows = (at: number) => Array.from({ length: 30 }, (_, of) => ({ from: clock((at * 37 + of * 41) % 1400), to: clock(((at * 37 + of * 41) % 1400) + 1) }))
+  const large = (at: number) => deny({ when: { any: Array.from({ length: 20 }, (_, part) => ({ time: { zone: 'UTC', windows: windows(at * 20 + part) } })) } })
+  const before = process.cpuUsage()
+  const { findings, leftOut } = lint([allow(), deny(), ...Array.from({ length: 40 }, (_, at) => large(at))])
+  expect(process.cpuUsage(before).user).toBeLessThan(20_000_000)
+  expect(leftOut).toContainEqual({ code: 'L1', reason: expect.stringMatching(/together these policies are too large to compare: `p\d+`.* more are left out/) })
+  expect(findings).toContainEqual(expect.objectContaining({ code: 'L1', policy: 'p0', others: ['p1'] }))
 })

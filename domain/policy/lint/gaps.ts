@@ -1,5 +1,6 @@
 /** L13: what no policy would allow or ask about, so that it is denied for want of one. */
 import { severities, type Severity } from '../../remediation.ts'
+import { minuteMs } from '../calendar.ts'
 import { compileGlob } from '../glob.ts'
 import type { PolicyInput } from '../input.ts'
 import { parseResource } from '../names.ts'
@@ -15,7 +16,6 @@ import type { Space } from './space.ts'
 import { decisionOn, requestsIn, witnessIn, type Ground } from './witness.ts'
 
 const hourMs = 3_600_000
-const minuteMs = 60_000
 const hoursAhead = 168
 
 /** Hours from the one of `nowMs` on, one bit each. */
@@ -93,7 +93,9 @@ function minutesToAsk(axes: readonly Axis[]): number[] {
 
 /** Whether the axis is in one of the cells at a moment, by its place. */
 function openAt(at: readonly (number | undefined)[], { samples }: Axis, set: Cells): (moment: number) => boolean {
-  const open = samples.map((_, cell) => has(set, cell))
+  // All bits in one go: a shift for each takes as long as the set is wide.
+  const bits = set.toString(2).padStart(samples.length, '0')
+  const open = samples.map((_, cell) => bits[bits.length - 1 - cell] === '1')
   return (moment) => open[at[moment] ?? -1] === true
 }
 

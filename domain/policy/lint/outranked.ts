@@ -2,6 +2,7 @@
 import type { PolicyInput } from '../input.ts'
 import { byAction, isEnforced, type Area } from './areas.ts'
 import { firstCells } from './cells.ts'
+import { spend } from './effort.ts'
 import { named, type Finding } from './finding.ts'
 import { meetBoxes } from './region.ts'
 import { mayMeet } from './resources.ts'
@@ -36,11 +37,12 @@ const outranked = ({ policy: { document } }: Area, denies: string[], witness: Po
 function overlap(ground: Ground, allow: Area, deny: Area): PolicyInput | null {
   const confirms = (input: PolicyInput): boolean =>
     truthOf(allow.policy, input) === true && truthOf(deny.policy, input) === true && determines(decisionOn(ground, input), deny.policy)
+  if (!spend(ground.effort, allow.globs.length * deny.globs.length)) return null
   const pairs = allow.globs.flatMap((glob) => deny.globs.map((other) => [glob, other] as const)).filter(([glob, other]) => mayMeet(glob, other))
   if (pairs.length === 0) return null
   for (const a of allow.sure ?? []) {
     for (const b of deny.sure ?? []) {
-      const box = meetBoxes(a, b)
+      const box = spend(ground.effort, 1 + a.size) ? meetBoxes(a, b) : undefined
       if (!box) continue
       for (const pair of pairs) {
         const found = witnessIn(requestsIn(ground, box, pair), confirms)

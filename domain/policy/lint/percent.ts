@@ -8,6 +8,7 @@ import type { Finding } from './finding.ts'
 import { placedLeaves } from './places.ts'
 import { decisionOn, requestsIn, truthOf, witnessIn, type Ground } from './witness.ts'
 
+/** Past this many ready pods a share that takes none is a ban. */
 const mostReady = 200
 
 /** A bound on `request.percentOfReady`: whether it lets this share be taken, and what shows that it does not. */
@@ -41,14 +42,17 @@ function asked({ policy }: Area): Bound[] {
 }
 
 function floored(ground: Ground, area: Area, { path, permits, refuses }: Bound): Finding[] {
-  const enough = Array.from({ length: mostReady }, (_, at) => at + 1).find((ready) => permits(100 / ready))
-  if (enough === undefined || enough === 1 || !permits(100 / mostReady)) return []
+  const enough = Array.from({ length: mostReady }, (_, at) => at + 1).find((ready) => permits(100 / ready)) ?? mostReady + 1
+  const never = enough > mostReady
+  // A floor, or nothing ready at all, is what it says; a bound of none or next to none is not.
+  if (enough === 1 || (never ? path !== 'obligations.maxPercent' : !permits(100 / mostReady))) return []
   const few = enough - 1
   const witness = witnessOf(ground, area, few, refuses)
   if (!witness) return []
+  const which = never ? `with as many as ${few} ready pods` : few === 1 ? 'with one ready pod' : `with up to ${few} ready pods`
   return [{
     code: 'L12', severity: 'notice', policy: area.policy.document.id, others: [], path, witness,
-    message: `with ${few === 1 ? 'one ready pod' : `up to ${few} ready pods`} this lets none of them be taken: the share of one is ${shareText(100 / few)} %. If that is not meant, raise the bound`,
+    message: `${which} this lets none of them be taken: the share of one is ${shareText(100 / few)} %. If that is not meant, raise the bound`,
   }]
 }
 

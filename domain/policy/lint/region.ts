@@ -1,4 +1,5 @@
 import type { Axis, Cells } from './cells.ts'
+import { spend, type Effort } from './effort.ts'
 
 /** All inputs whose value on each axis named is one of those cells. An axis that is not named is free. */
 export type Box = ReadonlyMap<Axis, Cells>
@@ -60,9 +61,10 @@ export function meetRegions(regions: readonly Region[]): Region {
 const mostCuts = 500
 
 /** Whether the boxes together hold all of `box`. Not proven counts as no. */
-export const isCovered = (box: Box, by: readonly Box[]): boolean => coveredWithin(box, by, { cuts: mostCuts })
+export const isCovered = (box: Box, by: readonly Box[], effort: Effort): boolean => coveredWithin(box, by, { cuts: mostCuts, effort })
 
-function coveredWithin(box: Box, by: readonly Box[], budget: { cuts: number }): boolean {
+function coveredWithin(box: Box, by: readonly Box[], budget: { cuts: number; effort: Effort }): boolean {
+  if (!spend(budget.effort, by.length)) return false
   const meeting = by.filter((other) => boxesMeet(other, box))
   if (meeting.some((other) => contains(other, box))) return true
   const [first, ...rest] = meeting
@@ -79,5 +81,5 @@ function coveredWithin(box: Box, by: readonly Box[], budget: { cuts: number }): 
 }
 
 /** Whether `outer` holds all of `inner`; no where either is too large to say. */
-export const holds = (outer: Region, inner: Region): boolean =>
-  outer !== undefined && inner !== undefined && inner.every((box) => isCovered(box, outer))
+export const holds = (outer: Region, inner: Region, effort: Effort): boolean =>
+  outer !== undefined && inner !== undefined && inner.every((box) => isCovered(box, outer, effort))

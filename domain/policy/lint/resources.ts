@@ -65,7 +65,7 @@ export const concreteResource = (shapes: readonly (readonly string[])[], globs: 
 export const resourceText = ([scheme, ...rest]: readonly string[]): string => `${scheme}:${scheme === 'api' ? '/' : ''}${rest.join('/')}`
 
 /** The glob with each `**` as so many `*` that it has this length. */
-function waysOf(segments: readonly string[], length: number): string[][] {
+export function waysOf(segments: readonly string[], length: number): string[][] {
   const [first, ...rest] = segments
   if (first === undefined) return length === 0 ? [[]] : []
   if (first !== '**') return length === 0 ? [] : waysOf(rest, length - 1).map((tail) => [first, ...tail])

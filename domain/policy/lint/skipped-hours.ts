@@ -1,12 +1,14 @@
 /** L7: windows that do not occur on a day on which the clocks go forward. */
 import { dayMs, minuteMs } from '../calendar.ts'
 import { days, type Window } from '../document.ts'
+import type { Glob } from '../glob.ts'
 import type { PolicyInput } from '../input.ts'
 import { compileTime, offsetAt, offsetChange, toSpan, type Clock, type WallClock } from '../time.ts'
 import type { Area } from './areas.ts'
 import { dateText } from './dates.ts'
 import type { Finding } from './finding.ts'
 import { placedLeaves } from './places.ts'
+import type { Box } from './region.ts'
 import { requestsIn, truthOf, witnessIn, type Ground } from './witness.ts'
 
 const horizonDays = 366
@@ -46,12 +48,16 @@ function skippedWindow(ground: Ground, { policy, sure = [], globs }: Area, zone:
   if (!first) return []
   // The same request is answered by the window on another day, and not at the minute the clocks go forward.
   const shows = (input: PolicyInput): boolean => truthOf(policy, input) === true && truthOf(policy, { ...input, now: first.gap.at }) !== true
-  const usual = sure.flatMap((box) => globs.map((glob) => witnessIn(requestsIn(ground, box, [glob]), shows))).find((input) => input !== null)
+  const usual = sure.length === 0 ? null : witnessIn(requestsOf(ground, sure, globs), shows)
   const dates = lost.map(({ day }) => dateText(day)).join(', ')
   return [{
     code: 'L7', severity: 'warning', policy: policy.document.id, others: [], path, witness: usual ? { ...usual, now: first.gap.at } : null,
     message: `this window does not occur on ${dates}: the clocks of ${zone} skip it. Move it out of the skipped hour if it must occur`,
   }]
+}
+
+function* requestsOf(ground: Ground, boxes: readonly Box[], globs: readonly Glob[]): Generator<PolicyInput> {
+  for (const box of boxes) for (const glob of globs) yield* requestsIn(ground, box, [glob])
 }
 
 /** Days, counted from the epoch, whose occurrence of the window lies wholly in the gap. */

@@ -65,6 +65,8 @@ function step(tokens: readonly Token[], places: Places, char: string): Places {
 }
 
 const mostStates = 2_000
+/** Steps of one alternative by one character. */
+const mostSteps = 200_000
 const mostCells = 256
 
 /** A character that no pattern names stands for all of those. */
@@ -97,7 +99,7 @@ export function textCells(patterns: readonly TextPattern[], mayBeEmpty = true): 
       const matched = new Set(alternatives.flatMap(({ tokens, of }, at) => (places[at]!.includes(tokens.length) ? [of] : [])))
       const cell = [...matched].sort((a, b) => a - b).join()
       if (!texts.has(cell)) texts.set(cell, text)
-      if (seen.size > mostStates || texts.size > mostCells) return undefined
+      if (seen.size > mostStates || seen.size * alphabet.length * alternatives.length > mostSteps || texts.size > mostCells) return undefined
       next.push(...steps(walk))
     }
     front = next

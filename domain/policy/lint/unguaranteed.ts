@@ -2,6 +2,7 @@
 import type { PolicyInput } from '../input.ts'
 import { isEnforced, unsureOf, type Area } from './areas.ts'
 import { cellsWhere, type Axis, type Cells } from './cells.ts'
+import { spend } from './effort.ts'
 import { isOfType, knownFact, ownActions } from './facts.ts'
 import type { Finding } from './finding.ts'
 import { meetBoxes, type Box, type Region } from './region.ts'
@@ -24,6 +25,7 @@ function missingFact(ground: Ground, areas: readonly Area[], area: Area, attr: s
   const unsure = unsureOf(ground.space, area)
   const lacking = ownActions.filter((action) => !knownFact(attr)?.guaranteed.includes(action))
   const shown = lacking.flatMap((action) => {
+    if (!spend(ground.effort, 10 * (unsure?.length ?? 0))) return []
     const witness = witnessFor(ground, areas, area, unsureWithout(ground, unsure, attr, action))
     return witness ? [{ action, witness }] : []
   })
@@ -76,9 +78,10 @@ function witnessFor(ground: Ground, areas: readonly Area[], { policy, globs }: A
   const allows = effect === 'deny' ? [] : areas.filter((area) => isEnforced(area) && area.policy.document.effect === 'allow').slice(0, mostAllows)
   for (const box of boxes) {
     for (const glob of globs) {
+      if (!spend(ground.effort, 1)) return null
       const requests = effect === 'deny' ? [requestsIn(ground, box, [glob])] : allows.flatMap((allow) =>
         (allow.sure ?? []).flatMap((sure) => {
-          const met = meetBoxes(box, sure)
+          const met = spend(ground.effort, box.size + 5 * allow.globs.length) ? meetBoxes(box, sure) : undefined
           return met ? allow.globs.map((other) => requestsIn(ground, met, [glob, other])) : []
         }))
       for (const some of requests) {

@@ -3,7 +3,7 @@ import { dayMs, parseInstant } from '../calendar.ts'
 import type { ExceptionDocument } from '../exception.ts'
 import type { CompiledPolicy } from '../snapshot.ts'
 import type { Area } from './areas.ts'
-import { has, type Axis } from './cells.ts'
+import type { Axis } from './cells.ts'
 import { dateText } from './dates.ts'
 import type { Finding, FindingSeverity } from './finding.ts'
 import { cellAt } from './moment-cells.ts'
@@ -20,8 +20,8 @@ export type History = { unmatched: ReadonlySet<string> } | { unknown: string }
 const finding = (code: Finding['code'], severity: FindingSeverity, { document: { id } }: CompiledPolicy, path: string, message: string): Finding =>
   ({ code, severity, policy: id, others: [], path, message, witness: null })
 
-export const ownerless = (areas: readonly Area[]): Finding[] =>
-  areas.filter(({ policy: { document } }) => document.effect === 'allow' && document.owner === null).map(({ policy }) =>
+export const ownerless = (policies: readonly CompiledPolicy[]): Finding[] =>
+  policies.filter(({ document }) => document.effect === 'allow' && document.owner === null).map((policy) =>
     finding('L9', 'warning', policy, 'owner', 'this allow names nobody who answers for it. Set `owner`'))
 
 export const outOfTime = (areas: readonly Area[], { instants }: Space, nowMs: number): Finding[] =>
@@ -41,17 +41,14 @@ export const outOfTime = (areas: readonly Area[], { instants }: Space, nowMs: nu
 export const exceptionsOutOfTime = (exceptions: readonly ExceptionDocument[], nowMs: number): Finding[] =>
   exceptions.flatMap(({ id, policy, expiresAt }) => {
     const tell = (message: string): Finding[] => [{ code: 'L10', severity: 'warning', policy, others: [], path: 'document', message: `exception \`${id}\` from this policy ${message}`, witness: null }]
-    const leftMs = (parseInstant(expiresAt) ?? nowMs) - nowMs
+    const leftMs = parseInstant(expiresAt)! - nowMs
     if (leftMs <= 0) return tell(`is over since ${expiresAt}. Take it out`)
     return leftMs <= exceptionSoonMs ? tell(`ends at ${expiresAt}, in less than ${exceptionSoonMs / dayMs} days. Then the policy holds again: ask for a new one, or change the policy`) : []
   })
 
 /** No cell from the one of `nowMs` on; `nowMs` opens a cell of its own. */
-function isPast(cells: bigint, { samples }: Axis, nowMs: number): boolean {
-  const now = cellAt(samples as number[], nowMs)
-  return samples.every((_, cell) => cell < now || !has(cells, cell))
-}
+const isPast = (cells: bigint, { samples }: Axis, nowMs: number): boolean => cells >> BigInt(cellAt(samples as number[], nowMs)) === 0n
 
-export const unmatched = (areas: readonly Area[], hashes: ReadonlySet<string>, nowMs: number): Finding[] =>
-  areas.filter(({ policy: { hash, validFrom } }) => hashes.has(hash) && nowMs - validFrom > longDays * dayMs).map(({ policy }) =>
+export const unmatched = (policies: readonly CompiledPolicy[], hashes: ReadonlySet<string>, nowMs: number): Finding[] =>
+  policies.filter(({ hash, validFrom }) => hashes.has(hash) && nowMs - validFrom > longDays * dayMs).map((policy) =>
     finding('L11', 'notice', policy, 'document', `this policy matched nothing on record in ${longDays} days. See that it says what it is meant to, or take it out`))

@@ -30,6 +30,7 @@ function leafFault(leaf: AttributeLeaf, { effect }: PolicyDocument): string[] {
   const fact = knownFact(attr)
   if (!fact) return [`Aegis gives no fact \`${attr}\`${hint(attr)}; it is always missing${op === 'exists' || op === 'absent' ? '' : `, and ${effectOfMissing[effect]} where it counts`}`]
   if (attr === 'action') return valuesOf(leaf).flatMap(spellingFault)
+  if (attr === 'resource') return valuesOf(leaf).flatMap((value) => resourceFault(op, value))
   if (op === 'exists' || op === 'absent' || fact.type === 'any') return []
   if (neverAnswers(leaf, fact)) return [`\`${attr}\` is ${typeWords[fact.type]}, which \`${op}\` with ${JSON.stringify(leaf.value)} cannot be asked of: the answer is always unknown`]
   const odd = strangers(leaf, fact)
@@ -44,6 +45,14 @@ function spellingFault(value: Scalar): string[] {
   const canonical = typeof value === 'string' ? canonicalAction(value, false) : undefined
   if (canonical !== undefined && canonical !== value) return [`policies see the action \`${String(value)}\` as \`${canonical}\`: write that`]
   return []
+}
+
+/** Conditions see `k8s:…` and `api:/…`, whatever a request wrote. */
+function resourceFault(op: AttributeLeaf['op'], value: Scalar): string[] {
+  const begins = ['k8s:', 'api:/']
+  const whole = op === 'eq' || op === 'ne' || op === 'in' || op === 'nin' || op === 'prefix'
+  if (!whole || typeof value !== 'string' || begins.some((scheme) => value.startsWith(scheme) || (op === 'prefix' && scheme.startsWith(value)))) return []
+  return [`policies see no resource that begins with \`${value}\`: they begin with ${begins.map((scheme) => `\`${scheme}\``).join(' or ')}`]
 }
 
 /** Asked of a value of the fact's own type, the leaf has no answer. Networks are asked of addresses only. */

@@ -8,6 +8,7 @@ import type { CompiledPolicy, PolicySnapshot } from '../snapshot.ts'
 import type { WallClock } from '../time.ts'
 import type { Truth } from '../truth.ts'
 import { firstCells, type Axis, type Cells } from './cells.ts'
+import { spend, type Effort } from './effort.ts'
 import { ownActions } from './facts.ts'
 import { instantsIn } from './moment-cells.ts'
 import type { Box } from './region.ts'
@@ -21,7 +22,13 @@ export type Ground = {
   nowMs: number
   wallClock: WallClock
   tzdata: string
+  /** What the rule at work may still spend. */
+  effort: Effort
 }
+
+/** What it takes to make a request up, and to ask for one policy's part in a decision. */
+const requestUnits = 20
+const policyUnits = 3
 
 const mostActions = 3
 const mostChoices = 4
@@ -33,6 +40,7 @@ type Given = { context?: Facts; request?: Facts; target?: Facts }
 /** Requests in the box that all of the globs match: whole ones such as Aegis makes, the likeliest first, and few. */
 export function* requestsIn(ground: Ground, box: Box, globs: readonly Glob[], given: (action: string) => Given = () => ({})): Generator<PolicyInput> {
   const { space, nowMs, wallClock } = ground
+  if (!spend(ground.effort, requestUnits)) return
   const shapes = commonShapes(globs)
   if (shapes.length === 0) return
   const actions = firstCells(box.get(space.actions) ?? space.actions.all, mostActions).map((cell) => space.actions.samples[cell] as string)
@@ -44,6 +52,7 @@ export function* requestsIn(ground: Ground, box: Box, globs: readonly Glob[], gi
       const segments = concreteResource(shapes, globs, (place) => fillerOf(action, place, choice))
       if (!segments) break
       for (const now of instants) {
+        if (!spend(ground.effort, requestUnits * (1 + facts.length))) return
         const usual = usualRequest(ground, action, segments, { type: types[0]!, now })
         yield merged(facts.reduce((input, [axis, cells]) => withFact(input, axis, cells, choice), usual), given(action))
       }
@@ -117,6 +126,10 @@ const merged = (input: PolicyInput, { context, request, target }: Given): Policy
 
 export const truthOf = (policy: CompiledPolicy, input: PolicyInput): Truth => evaluate(policy, input).truth
 
-export const decisionOn = ({ snapshot }: Ground, input: PolicyInput): Decision => decide(snapshot, input)
+export function decisionOn({ snapshot, effort }: Ground, input: PolicyInput): Decision {
+  const decision = decide(snapshot, input)
+  spend(effort, requestUnits + decision.candidates * policyUnits)
+  return decision
+}
 
 export const determines = ({ determining }: Decision, { document }: CompiledPolicy): boolean => determining.some(({ id }) => id === document.id)

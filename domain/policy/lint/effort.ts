@@ -1,0 +1,37 @@
+import type { CompiledPolicy } from '../snapshot.ts'
+import { placedLeaves } from './places.ts'
+
+/**
+ * What one rule may still spend, in about a microsecond each. Lint is asked of whatever people write, so where it is used
+ * up the rule claims nothing more, and the report says so.
+ */
+export type Effort = { left: number }
+
+const mostEffort = 2_000_000
+export const freshEffort = (): Effort => ({ left: mostEffort })
+
+/** False when there is nothing left to spend. */
+export function spend(effort: Effort, units: number): boolean {
+  effort.left -= units
+  return effort.left >= 0
+}
+
+export const isSpent = ({ left }: Effort): boolean => left < 0
+
+/** Leaves, windows and globs: what comparisons grow with. */
+const sizeOf = ({ document }: CompiledPolicy): number =>
+  document.resources.length + document.actions.length + placedLeaves(document).reduce((sum, { leaf }) => sum + ('time' in leaf && 'windows' in leaf.time ? leaf.time.windows.length : 1), 0)
+
+/** A policy of this size is never left out, however many there are. */
+const smallSize = 16
+const mostBeyond = 2_000
+
+export type Admitted = { compared: readonly CompiledPolicy[]; tooLarge: ReadonlySet<string> }
+
+/** The smaller ones first, as long as all of them together can be compared. Both keep the order of the policies. */
+export function admit(policies: readonly CompiledPolicy[]): Admitted {
+  const beyond = policies.map((policy) => ({ id: policy.document.id, size: Math.max(0, sizeOf(policy) - smallSize) })).sort((a, b) => a.size - b.size)
+  let sum = 0
+  const tooLarge = new Set(beyond.filter(({ size }) => (sum += size) > mostBeyond && size > 0).map(({ id }) => id))
+  return { compared: policies.filter(({ document }) => !tooLarge.has(document.id)), tooLarge }
+}
