@@ -23,7 +23,8 @@ const simulateBody = z.strictObject({
 
 const example = z.strictObject({
   decisionId: z.string(),
-  remediationId: z.string(),
+  /** Null: a question that was put to the policies directly. */
+  remediationId: z.string().nullable(),
   at: z.number(),
   action: z.string(),
   resource: z.string(),

@@ -52,7 +52,7 @@ function explanation(answer: Explained): string[] {
   ]
 }
 
-type Example = { decisionId: string; remediationId: string; action: string; resource: string; severity: string | null; before: string; after: string }
+type Example = { decisionId: string; remediationId: string | null; action: string; resource: string; severity: string | null; before: string; after: string }
 type Transition = { from: string; to: string; count: number; first: Example; worst: Example }
 type Remediations = { count: number; ids: string[] }
 type Report = {
@@ -143,8 +143,8 @@ const transitionLines = ({ from, to, count, first, worst }: Transition): string[
   ...(worst.decisionId === first.decisionId ? [] : exampleLines('worst', worst)),
 ]
 
-const exampleLines = (which: string, { remediationId, action, resource, severity, before, after }: Example): string[] => [
-  `    ${which}  ${action} ${resource}${severity === null ? '' : `, severity ${severity}`} (remediation ${remediationId})`,
+const exampleLines = (which: string, { decisionId, remediationId, action, resource, severity, before, after }: Example): string[] => [
+  `    ${which}  ${action} ${resource}${severity === null ? '' : `, severity ${severity}`} (${remediationId === null ? `question ${decisionId}` : `remediation ${remediationId}`})`,
   `      now       ${before}`,
   `      would be  ${after}`,
 ]

@@ -2,12 +2,13 @@ import type { Facts, PolicyInput } from './input.ts'
 import { proceeds, type Proceed } from './mode.ts'
 import { severityRank } from './scales.ts'
 
-export type RecordedDecision = { decisionId: string; remediationId: string; input: PolicyInput }
+/** Of a question that was put to the policies directly there is no remediation, and its id is that of its answer on record. */
+export type RecordedDecision = { decisionId: string; remediationId: string | null; input: PolicyInput }
 
 /** One recorded decision whose answer would change, told both ways. */
 export type Example = {
   decisionId: string
-  remediationId: string
+  remediationId: string | null
   at: number
   action: string
   resource: string
@@ -46,8 +47,10 @@ export function changeLog(words: Words): ChangeLog {
   const [letThrough, stopped] = [new Set<string>(), new Set<string>()]
 
   function note(from: Proceed, to: Proceed, recorded: RecordedDecision): void {
-    if (to === 'act') letThrough.add(recorded.remediationId)
-    if (from === 'act') stopped.add(recorded.remediationId)
+    if (recorded.remediationId !== null) {
+      if (to === 'act') letThrough.add(recorded.remediationId)
+      if (from === 'act') stopped.add(recorded.remediationId)
+    }
     const kept = kinds.get(`${from}/${to}`)
     if (!kept) return void kinds.set(`${from}/${to}`, { from, to, count: 1, first: recorded, worst: recorded })
     kept.count += 1

@@ -110,3 +110,14 @@ describe('the command', () => {
     expect(await aegis(join(directory, 'none'))).toMatchObject({ code: 2, err: expect.stringContaining('cannot be read (ENOENT)') })
   })
 })
+
+test('questions that were put to the policies directly are asked again as well', async () => {
+  const admin = await keyFor(db.api, ['admin'])
+  const question = { action: 'user:delete', resource: 'api:/api/v1/users/456', type: 'api_access', context: {} }
+  expect((await api.call('POST', '/api/v1/policy/evaluate', { key: admin.key, body: question })).body).toMatchObject({ allowed: false })
+  const allow = { apiVersion: 'aegis.dev/policy/v1', id: 'users', effect: 'allow', actions: ['user:*'], resources: ['api:**'], owner: 'tests' }
+  const [{ logId }] = (await api.call('GET', '/api/v1/policy/audit/logs?limit=1', { key: auditor.key })).body['items'] as [{ logId: string }]
+  expect(reportOf(await simulate({ candidate: { policies: [allow] } }))).toMatchObject({
+    newlyAllowed: 1, letThrough: { count: 0 }, transitions: expect.arrayContaining([expect.objectContaining({ from: 'deny', to: 'act', first: expect.objectContaining({ decisionId: logId, remediationId: null, action: 'user:delete' }) })]),
+  })
+})
