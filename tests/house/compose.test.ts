@@ -66,7 +66,7 @@ test('every documented setting reaches who reads it, with the default it has any
 
 test.each<[string, string, string, string]>([
   ['a setting that is not passed on', planted(/ +AEGIS_LIMITS: .*\n/, ''), table, 'decision: is not given `AEGIS_LIMITS`'],
-  ['a setting that one of its readers is not given', planted(/(AEGIS_WATCH_REQUESTS_PER_MINUTE: .*\n) +AEGIS_DEADLINE_MS: .*\n/, '$1'), table, 'watcher: is not given `AEGIS_DEADLINE_MS`'],
+  ['a setting that one of its readers is not given', planted(/(AEGIS_WATCH_FRESH_MS: .*\n) +AEGIS_DEADLINE_MS: .*\n/, '$1'), table, 'watcher: is not given `AEGIS_DEADLINE_MS`'],
   ['a setting that is written down', planted('${AEGIS_SETTLE_MS:-10000}', '10000'), table, 'decision: `AEGIS_SETTLE_MS` cannot be set'],
   ['a setting nobody documented', text, table.replace('`AEGIS_IN_FLIGHT_LIMIT`', '`AEGIS_FLIGHTS`'), 'docs/configuration.md: `AEGIS_IN_FLIGHT_LIMIT` is missing'],
 ])('%s shows', (_name, file, page, finding) => {
