@@ -34,6 +34,7 @@ export const lookingNeeds: readonly Need[] = [
   ...reads('', ['list'], 'pods', 'resourcequotas', 'limitranges'),
   ...reads('apps', ['get', 'list'], 'deployments', 'replicasets', 'statefulsets', 'daemonsets'), // owner chains
   ...reads('autoscaling', ['list'], 'horizontalpodautoscalers'),
+  ...reads('policy', ['list'], 'poddisruptionbudgets'), // the ready pods that have to stay
   ...reads('keda.sh', ['list'], 'scaledobjects'),
 ]
 
