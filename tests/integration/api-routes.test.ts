@@ -238,7 +238,7 @@ describe('policy', () => {
     const got = await api.call('POST', '/api/v1/policy/evaluate', { key: user.key, body: { ...asked, context: { severity: 'high', principal: { roles: ['admin'] } } } })
     expect(got.body).toMatchObject({ allowed: expect.any(Boolean), effect: expect.any(String), snapshot: expect.stringMatching(/^sha256:/), decision: null })
     const whole = await api.call('POST', '/api/v1/policy/evaluate', { key: admin.key, body: asked })
-    expect(whole.body['decision']).toMatchObject({ code: whole.body['code'], tzdata: expect.any(String), policies: expect.any(Number) })
+    expect(whole.body['decision']).toMatchObject({ snapshot: whole.body['snapshot'], tzdata: expect.any(String), policies: expect.any(Number) })
   })
 
   test('what no policy mentions is denied', async () => {

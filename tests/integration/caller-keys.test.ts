@@ -59,7 +59,7 @@ describe('the life of a key', () => {
     const got = await send(signedWire(key))
     expect([got.status, got.code]).toEqual([202, 'new'])
     const stored = (await db.owner.raw('select principal, owner from ledger.request where id = ?', [String(got.body['id'])])).rows[0]
-    expect(stored).toEqual({ principal: { id: 'caller:shop-autoscaler', kind: 'service', owner: 'ann', roles: ['service'] }, owner: 'ann' })
+    expect(stored).toEqual({ principal: { id: 'caller:shop-autoscaler', kind: 'service', owner: 'ann', roles: ['service'], bindings: [{ role: 'service', cluster: null, namespace: null }], groups: [] }, owner: 'ann' })
     expect((await step(keyId, 'retire')).body['state']).toBe('retiring')
     expect((await send(signedWire(key))).status).toBe(202)
     expect((await step(keyId, 'revoke')).body['state']).toBe('revoked')
