@@ -35,7 +35,15 @@ const published = z.strictObject({
 
 const versionView = z.strictObject({ version: z.int(), hash: z.string().nullable(), managedBy: z.enum(['api', 'git']), author: z.string(), comment: z.string(), at: z.string() })
 
-const policyView = z.strictObject({ ...versionView.shape, id: z.string(), document, tests: z.array(z.unknown()), versions: shape.page(versionView) })
+const policyView = z.strictObject({
+  ...versionView.shape,
+  id: z.string(),
+  document,
+  /** Since when this content is in force: what a trial counts from. */
+  since: z.string(),
+  tests: z.array(z.unknown()),
+  versions: shape.page(versionView),
+})
 
 const show = route({
   method: 'get',
