@@ -39,7 +39,7 @@ const policyView = z.strictObject({
   ...versionView.shape,
   id: z.string(),
   document,
-  /** Since when this content is in force: what a trial counts from. */
+  /** When this content was first published: what a trial counts from. */
   since: z.string(),
   tests: z.array(z.unknown()),
   versions: shape.page(versionView),
