@@ -1,5 +1,4 @@
 /** What a request shows of where it comes from. None of it is proof of who sent it. */
-import { isIPv6 } from 'node:net'
 import type { Request } from 'express'
 
 export type ClientFacts = {
@@ -27,15 +26,16 @@ export const clientFacts = (req: Request): ClientFacts => ({
   marked: req.get(csrfHeader) !== undefined,
 })
 
+/** An IPv6 host has a whole /64 to call from. */
 export function networkOf(address: string): string {
-  const plain = address.startsWith('::ffff:') ? address.slice(7) : address
-  if (!isIPv6(plain)) return plain
-  const [head = '', tail = ''] = plain.split('%')[0]!.split('::')
-  const front = head.split(':').filter(Boolean)
-  const back = tail.split(':').filter(Boolean)
-  const missing = plain.includes('::') ? Math.max(0, 8 - front.length - back.length) : 0
-  const whole = [...front, ...Array.from({ length: missing }, () => '0'), ...back]
-  return `${whole.slice(0, 4).map((part) => Number.parseInt(part, 16).toString(16)).join(':')}::/64`
+  const plain = address.replace(/%.*$/, '').toLowerCase()
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)?.[1]
+  if (mapped !== undefined || !plain.includes(':')) return mapped ?? plain
+  const [head = '', tail] = plain.split('::', 2)
+  const groups = (text: string) => (text === '' ? [] : text.split(':'))
+  const [first, last] = [groups(head), groups(tail ?? '')]
+  const whole = tail === undefined ? first : [...first, ...Array.from({ length: Math.max(0, 8 - first.length - last.length) }, () => '0'), ...last]
+  return `${whole.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`
 }
 
 /** Two cookies of one name are none: nobody can tell which of them is ours. */

@@ -1,5 +1,6 @@
 import type { Request, RequestHandler } from 'express'
 import { slidingLog, type RateLimit, type SlidingLog } from '../domain/sliding-log.ts'
+import { networkOf } from './client.ts'
 import { HttpProblem } from './problems.ts'
 
 /** Calls that one principal may make in all and of one route, and calls without a known principal from one network address. */
@@ -52,16 +53,4 @@ function limited(what: string, waitMs: number): HttpProblem {
   })
 }
 
-const addressOf = ({ socket }: Request): string => networkOf(socket.remoteAddress ?? 'unknown')
-
-/** An IPv6 host has a whole /64 to call from. */
-export function networkOf(address: string): string {
-  const plain = address.replace(/%.*$/, '').toLowerCase()
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)?.[1]
-  if (mapped !== undefined || !plain.includes(':')) return mapped ?? plain
-  const [head = '', tail] = plain.split('::', 2)
-  const groups = (text: string) => (text === '' ? [] : text.split(':'))
-  const [first, last] = [groups(head), groups(tail ?? '')]
-  const whole = tail === undefined ? first : [...first, ...Array.from({ length: Math.max(0, 8 - first.length - last.length) }, () => '0'), ...last]
-  return `${whole.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`
-}
+const addressOf = ({ ip = 'unknown' }: Request): string => networkOf(ip)

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { networkOf, type HttpLimitRules } from '../../api/http-limits.ts'
+import { networkOf } from '../../api/client.ts'
+import type { HttpLimitRules } from '../../api/http-limits.ts'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
 import { stack } from '../helpers/stack.ts'
 import { openDatabase, times, type TestDatabase } from './postgres/database.ts'
