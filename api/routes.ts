@@ -13,6 +13,7 @@ import { policyRoutes } from './policy.ts'
 import { remediationRoutes } from './remediations.ts'
 import { policyAuditRoutes } from './policy-audit.ts'
 import { policyEditRoutes } from './policy-edit.ts'
+import { policyChangeRoutes } from './policy-changes.ts'
 import { policyExceptionRoutes } from './policy-exceptions.ts'
 import { policyLintRoutes } from './policy-lint.ts'
 import { policyTestRoutes } from './policy-test.ts'
@@ -33,7 +34,7 @@ export const routes: readonly Route[] = [
   ...simulateRoutes,
   ...policyTestRoutes,
   ...policyEditRoutes,
-  ...policyExceptionRoutes,
+  ...policyChangeRoutes, ...policyExceptionRoutes,
   ...policyAuditRoutes,
   ...authzenRoutes,
   ...policyLintRoutes,

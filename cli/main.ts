@@ -8,6 +8,7 @@ import { clientOf, connectionOf, Refused, Usage } from './connection.ts'
 import { keyCreate, keyList, keyRevoke } from './keys.ts'
 import { doctor, status } from './looking.ts'
 import { outputTo, printable, type Streams } from './output.ts'
+import { policyChanges, policyWithdraw } from './policy-changes.ts'
 import { policyAgree, policyExcept, policyRevoke } from './policy-exceptions.ts'
 import { policyLint } from './policy-lint.ts'
 import { policyExplain, policySimulate, policyTest } from './policy.ts'
@@ -38,7 +39,9 @@ export const commands: Record<string, Command> = {
   'policy rollback': policyRollback,
   'policy lint': policyLint,
   'policy except': policyExcept,
+  'policy changes': policyChanges,
   'policy agree': policyAgree,
+  'policy withdraw': policyWithdraw,
   'policy revoke': policyRevoke,
   'key create': keyCreate,
   'key list': keyList,

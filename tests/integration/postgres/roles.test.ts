@@ -125,7 +125,7 @@ test.each([
 const writers: Record<string, readonly DatabaseRole[]> = {
   ...Object.fromEntries(['planned', 'decision', 'reserved', 'handed_off', 'warrant', 'closed'].map((kind) => [kind, ['decision']])),
   ...Object.fromEntries(['preflight', 'intent', 'attempt', 'fencing', 'settled', 'verified'].map((kind) => [kind, ['execution']])),
-  ...Object.fromEntries(['answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published', 'caller_key_created', 'caller_key_activated', 'caller_key_retiring', 'caller_key_revoked', 'caller_key_used', 'signature_refused', 'signatures_refused', 'exception_proposed', 'exception_decided'].map((kind) => [kind, ['api']])),
+  ...Object.fromEntries(['answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published', 'caller_key_created', 'caller_key_activated', 'caller_key_retiring', 'caller_key_revoked', 'caller_key_used', 'signature_refused', 'signatures_refused', 'exception_proposed', 'exception_decided', 'policy_change_proposed', 'policy_change_decided'].map((kind) => [kind, ['api']])),
   step: ['decision', 'execution'],
   demoted: ['api', 'decision'],
   promoted: ['api'],
