@@ -149,7 +149,7 @@ test('files of a pipeline that grant wait whole, and stand for what Git managed 
   expect(await agree(wider)).toMatchObject({ status: 409, problem: { code: 'version_conflict' } })
 
   // More than a few are compared in a thread.
-  const many = (gigabytes: number) => Array.from({ length: 80 }, (_, at) => file(`many-${at}`, at === 40 ? gigabytes : 5))
+  const many = (gigabytes: number) => Array.from({ length: 150 }, (_, at) => file(`many-${at}`, at === 40 ? gigabytes : 5))
   expect(await agree(await apply(many(5)))).toMatchObject({ status: 200 })
   expect(await apply(many(4))).toMatchObject({ status: 200 })
   expect(await apply(many(6))).toMatchObject({ status: 202, body: { witness: { resource: expect.stringMatching('^k8s:main/many-40/') } } })

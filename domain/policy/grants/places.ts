@@ -18,11 +18,12 @@ const mostMatches = 4_000_000
 /** Resources that one of `within` matches, one for each set of all globs that match it. */
 export function placesIn(within: readonly Glob[], all: readonly Glob[]): Places {
   const found = new Map<string, { segments: string[]; text: string }>()
+  const textsAt = textsReader(all)
   let [left, whole] = [Math.min(mostCombinations, Math.floor(mostMatches / Math.max(1, all.length))), true]
   for (const [scheme, { shortest, longest }] of Object.entries(schemes)) {
     for (let length = longest; length >= shortest; length--) {
       for (const glob of within) {
-        const ways = choicesOf(glob, all, scheme, length)
+        const ways = choicesOf(glob, textsAt, scheme, length)
         if (ways === undefined) whole = false
         else if (product(ways) > left) whole = false
         else {
@@ -47,17 +48,27 @@ function note(segments: string[], glob: Glob, all: readonly Glob[], found: Map<s
 }
 
 /** For each place of a resource of this length the texts that the globs tell apart there; none where the glob has no such length. */
-function choicesOf(glob: Glob, all: readonly Glob[], scheme: string, length: number): string[][] | undefined {
+function choicesOf(glob: Glob, textsAt: ReturnType<typeof textsReader>, scheme: string, length: number): string[][] | undefined {
   const open = glob.segments.includes('**')
   if (open ? glob.segments.length - glob.segments.filter((segment) => segment === '**').length > length : glob.segments.length !== length) return []
   const ways: string[][] = []
   for (let place = 0; place < length; place++) {
     const own = open && place >= glob.segments.indexOf('**') ? '*' : glob.segments[place]!
-    const texts = place === 0 ? [scheme] : segmentTexts(own, all.flatMap((one) => segmentsAt(one, place)), fillers[scheme]?.[place])
+    const texts = place === 0 ? [scheme] : textsAt(own, scheme, place)
     if (texts === undefined) return undefined
     ways.push(texts)
   }
   return ways
+}
+
+/** The same place is asked about for every length, and by many globs. */
+function textsReader(all: readonly Glob[]): (own: string, scheme: string, place: number) => string[] | undefined {
+  const known = new Map<string, string[] | undefined>()
+  return (own, scheme, place) => {
+    const key = `${scheme} ${place} ${own}`
+    if (!known.has(key)) known.set(key, segmentTexts(own, all.flatMap((one) => segmentsAt(one, place)), fillers[scheme]?.[place]))
+    return known.get(key)
+  }
 }
 
 /** What a glob may ask of the segment at a place: past its first `**` any of those that follow. */

@@ -1,7 +1,7 @@
 /** Looks for a request to which more is let happen, in boxes of cells that are cut until what every policy comes to is certain. */
 import type { PolicyInput } from '../input.ts'
 import { firstCells, type Axis } from '../lint/cells.ts'
-import { meetBoxes, type Box } from '../lint/region.ts'
+import type { Box } from '../lint/region.ts'
 import type { Ground } from '../lint/witness.ts'
 import type { Obligations } from '../obligations.ts'
 import { ruleOnEvaluated, type Evaluated, type Ruling } from '../ruling.ts'
@@ -92,7 +92,8 @@ function shownIn(field: Field, changed: ReadonlyMap<CompiledPolicy, Truths>, sta
   const common = standing.map(evaluatedAs)
   const side = (which: 'before' | 'after'): Evaluated[] => [...common, ...pairs.flatMap((pair) => (pair[which] ? [evaluatedAs({ policy: pair[which], truths: changed.get(pair[which])! })] : []))]
   const [was, is] = [side('before'), side('after')]
-  for (const within of boundBoxes(field, box, [was, is])) {
+  const merged = [was, is].map((all) => ruleOnEvaluated(requestAt(confirm, box, field.place, now), all).obligations)
+  for (const within of boundBoxes(field, box, merged)) {
     effort.left -= was.length + is.length
     const input = requestAt(confirm, within, field.place, now)
     const [before, after] = [was, is].map((all) => ruleOnEvaluated(input, all)) as [Ruling, Ruling]
@@ -106,11 +107,18 @@ function shownIn(field: Field, changed: ReadonlyMap<CompiledPolicy, Truths>, sta
 const words: Readonly<Record<number, Truth>> = { [mayBe.false]: false, [mayBe.unknown]: 'unknown', [mayBe.true]: true }
 const evaluatedAs = ({ policy, truths }: Standing): Evaluated => ({ policy, truth: words[truths]! })
 
-const bounding: readonly [keyof Obligations, attr: string][] = [['maxReplicas', 'request.replicas'], ['maxPercent', 'request.percentOfReady'], ['cooldownMs', 'history.sinceLastActionMs']]
+const bounding: readonly ['maxReplicas' | 'maxPercent' | 'cooldownMs', attr: string][] = [['maxReplicas', 'request.replicas'], ['maxPercent', 'request.percentOfReady'], ['cooldownMs', 'history.sinceLastActionMs']]
 
-/** The box by every cell of the facts that some bound is about. */
-function boundBoxes({ confirm: { space } }: Field, box: Box, sides: readonly Evaluated[][]): Box[] {
-  const policies = sides.flat().map(({ policy }) => policy)
-  const axes = bounding.flatMap(([key, attr]) => (policies.some(({ obligations }) => obligations[key] !== null && obligations[key] !== 0) ? (space.fact(attr) ?? []) : []))
-  return axes.reduce<Box[]>((boxes, axis) => boxes.flatMap((one) => firstCells(axis.all, Infinity).flatMap((cell) => meetBoxes(one, new Map([[axis, 1n << BigInt(cell)]])) ?? [])), [box])
+/** The box by the ways in which facts meet the bounds that are merged: below, at or above each, or no number at all. */
+function boundBoxes({ confirm: { space } }: Field, box: Box, merged: readonly Obligations[]): Box[] {
+  return bounding.reduce<Box[]>((boxes, [key, attr]) => {
+    const bounds = merged.flatMap((obligations) => obligations[key] ?? [])
+    const axis = bounds.length > 0 ? space.fact(attr) : undefined
+    if (!axis) return boxes
+    const ways = new Map(firstCells(box.get(axis) ?? axis.all, Infinity).reverse().map((cell) => [wayOf(axis.samples[cell], bounds), cell]))
+    return boxes.flatMap((one) => [...ways.values()].map((cell) => new Map(one).set(axis, 1n << BigInt(cell))))
+  }, [box])
 }
+
+const wayOf = (sample: unknown, bounds: readonly number[]): string =>
+  typeof sample === 'number' ? bounds.map((bound) => Math.sign(sample - bound)).join() : typeof sample
