@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { tmpdir } from 'node:os'
 import { readStream } from '../../adapters/postgres/ledger.ts'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
@@ -131,36 +131,45 @@ test('by command: what waits is listed and shown, agreed to by another person, o
   expect(await byBob('policy', 'agree', '00000000-0000-4000-8000-000000000000', '--comment', 'x')).toMatchObject({ code: 1 })
 })
 
-test('files of a pipeline that grant wait whole, and stand for what Git managed when they were sent', async () => {
-  const own = await openDatabase()
-  const pipeline = await startApi({ db: own.api, temporal: stack.temporal.address, directory: null, settings: { policyFourEyes: true } })
-  const [dora, emil] = [await keyFor(own.api, ['admin'], 'dora'), await keyFor(own.api, ['approver'], 'emil')]
-  const send = (who: Who, method: string, path: string, body: object) => pipeline.call(method, path, { key: who.key, body })
-  const file = (id: string, gigabytes: number) => ({ name: `${id}.yaml`, text: JSON.stringify(policy(id, upTo(gigabytes))) })
-  const apply = (files: object[], more: object = {}) => send(dora, 'POST', '/api/v1/policy/apply', { files, ...more })
-  const agree = ({ body }: { body: Record<string, unknown> }) => send(emil, 'POST', `/api/v1/policy-changes/${String(body['changeId'])}/agree`, { comment: 'seen' })
+describe('files of a pipeline', () => {
+  let own: TestDatabase
+  let pipeline: TestApi
+  beforeAll(async () => {
+    own = await openDatabase()
+    pipeline = await startApi({ db: own.api, temporal: stack.temporal.address, directory: null, settings: { policyFourEyes: true } })
+  })
+  afterAll(async () => {
+    await pipeline.close()
+    await own.close()
+  })
 
-  const begun = await apply([file('a', 5), file('b', 5)])
-  expect(begun).toMatchObject({ status: 202, body: { witness: { action: 'pvc:resize' } } })
-  expect(await agree(begun)).toMatchObject({ status: 200, body: { policies: [{ id: 'a', version: null }, { id: 'b', version: null }] } })
-  const wider = await apply([file('a', 50), file('b', 5)])
-  expect(wider.status).toBe(202)
-  expect(await apply([file('a', 5), file('b', 1)])).toMatchObject({ status: 200 })
-  expect(await agree(wider)).toMatchObject({ status: 409, problem: { code: 'version_conflict' } })
+  test('that grant wait whole, and stand for what Git managed when they were sent', async () => {
+    const [dora, emil] = [await keyFor(own.api, ['admin'], 'dora'), await keyFor(own.api, ['approver'], 'emil')]
+    const send = (who: Who, method: string, path: string, body: object) => pipeline.call(method, path, { key: who.key, body })
+    const file = (id: string, gigabytes: number) => ({ name: `${id}.yaml`, text: JSON.stringify(policy(id, upTo(gigabytes))) })
+    const apply = (files: object[], more: object = {}) => send(dora, 'POST', '/api/v1/policy/apply', { files, ...more })
+    const agree = ({ body }: { body: Record<string, unknown> }) => send(emil, 'POST', `/api/v1/policy-changes/${String(body['changeId'])}/agree`, { comment: 'seen' })
 
-  // More than a few are compared in a thread.
-  const many = (gigabytes: number) => Array.from({ length: 150 }, (_, at) => file(`many-${at}`, at === 40 ? gigabytes : 5))
-  expect(await agree(await apply(many(5)))).toMatchObject({ status: 200 })
-  expect(await apply(many(4))).toMatchObject({ status: 200 })
-  expect(await apply(many(6))).toMatchObject({ status: 202, body: { witness: { resource: expect.stringMatching('^k8s:main/many-40/') } } })
+    const begun = await apply([file('a', 5), file('b', 5)])
+    expect(begun).toMatchObject({ status: 202, body: { witness: { action: 'pvc:resize' } } })
+    expect(await agree(begun)).toMatchObject({ status: 200, body: { policies: [{ id: 'a', version: null }, { id: 'b', version: null }] } })
+    const wider = await apply([file('a', 50), file('b', 5)])
+    expect(wider.status).toBe(202)
+    expect(await apply([file('a', 5), file('b', 1)])).toMatchObject({ status: 200 })
+    expect(await agree(wider)).toMatchObject({ status: 409, problem: { code: 'version_conflict' } })
 
-  // What nobody can prove allows nothing, so anything that allows lets more happen than that.
-  await own.owner.raw(`alter table control.policy_snapshots disable trigger user; update control.policy_snapshots set signature = reverse(signature)`)
-  const over = pipeline.deps.policies().published!.seq
-  const anew = await apply([file('a', 5)], { over })
-  expect(anew.status).toBe(202)
-  expect(await agree(anew)).toMatchObject({ status: 200, body: { state: 'agreed', over } })
-  expect(pipeline.deps.policies().published!.members).toMatchObject([{ id: 'a', agreedBy: emil.id }])
-  await pipeline.close()
-  await own.close()
+    // More than a few are compared in a thread.
+    const many = (gigabytes: number) => Array.from({ length: 150 }, (_, at) => file(`many-${at}`, at === 40 ? gigabytes : 5))
+    expect(await agree(await apply(many(5)))).toMatchObject({ status: 200 })
+    expect(await apply(many(4))).toMatchObject({ status: 200 })
+    expect(await apply(many(6))).toMatchObject({ status: 202, body: { witness: { resource: expect.stringMatching('^k8s:main/many-40/') } } })
+
+    // What nobody can prove allows nothing, so anything that allows lets more happen than that.
+    await own.owner.raw(`alter table control.policy_snapshots disable trigger user; update control.policy_snapshots set signature = reverse(signature)`)
+    const over = pipeline.deps.policies().published!.seq
+    const anew = await apply([file('a', 5)], { over })
+    expect(anew.status).toBe(202)
+    expect(await agree(anew)).toMatchObject({ status: 200, body: { state: 'agreed', over } })
+    expect(pipeline.deps.policies().published!.members).toMatchObject([{ id: 'a', agreedBy: emil.id }])
+  })
 })
