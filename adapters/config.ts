@@ -182,6 +182,7 @@ const api = z.object({
   ...policies,
   AEGIS_POLICY_KEY_FILE: z.string().min(1),
   AEGIS_POLICY_DIRECTORY: z.string().default('policies'), // empty means no sync
+  AEGIS_POLICY_FOUR_EYES: z.enum(['on', 'off']).default('on'),
   AEGIS_CLUSTERS: clusters.prefault('local'),
   AEGIS_NAMESPACES: list,
   AEGIS_MODE: z.enum(modes).default('observe'),

@@ -3,7 +3,7 @@ import type { ApiSettings } from './route.ts'
 
 const settings = (changes: Partial<ApiSettings>): ApiSettings => ({
   version: '0', clusters: ['main', 'edge'], namespaces: ['shop', 'edge/demo-*'], mode: 'auto', deadlineMs: 1,
-  temporalUiUrl: '', temporalNamespace: '', policyDirectory: '', rulesFile: '', logLevel: 'info', audience: '', ...changes,
+  temporalUiUrl: '', temporalNamespace: '', policyDirectory: '', policyFourEyes: true, rulesFile: '', logLevel: 'info', audience: '', ...changes,
 })
 const code = (changes: Partial<ApiSettings>, cluster: string, namespace: string) => outsideReason(settings(changes), { cluster, namespace })?.code
 

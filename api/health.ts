@@ -68,6 +68,7 @@ const configView = z.strictObject({
   temporalUiUrl: z.string(),
   temporalNamespace: z.string(),
   policyDirectory: z.string(),
+  policyFourEyes: z.boolean(),
   rulesFile: z.string(),
   logLevel: z.string(),
   audience: z.string(),

@@ -57,6 +57,7 @@ const settingsOf = (config: ApiConfig, temporalNamespace: string): ApiSettings =
   temporalUiUrl: config.TEMPORAL_UI_URL.replace(/\/$/, ''),
   temporalNamespace,
   policyDirectory: config.AEGIS_POLICY_DIRECTORY,
+  policyFourEyes: config.AEGIS_POLICY_FOUR_EYES === 'on',
   rulesFile: config.AEGIS_RULES_FILE,
   logLevel: config.AEGIS_LOG_LEVEL,
   audience: config.AEGIS_AUDIENCE,

@@ -1,16 +1,12 @@
 /** Policies of record: create, read, change, take back, roll back, publish from files. */
 import { z } from 'zod'
-import { readDocument } from '../adapters/policies/files.ts'
-import { publish, type ChangeSet, type PublishResult, type Refusal } from '../adapters/policies/publish.ts'
 import type { Published } from '../adapters/policies/published.ts'
-import { publishFiles } from '../adapters/policies/sync.ts'
-import { actorOf } from '../adapters/postgres/ledger.ts'
 import { listVersions, loadVersion, type Cause, type PolicyMember } from '../adapters/postgres/policies.ts'
-import { pathText } from '../domain/policy/check.ts'
-import type { PolicyDocument } from '../domain/policy/document.ts'
+import type { WantedChange, WantedEdit } from '../adapters/postgres/policy-changes.ts'
 import type { Principal } from '../domain/remediation.ts'
 import { candidateBodyLimitBytes, files } from './policy-candidate.ts'
-import { fieldProblem, HttpProblem } from './problems.ts'
+import { conflict, documentOf, kept, noSuchPolicy, putForward, type Kept } from './policy-wanted.ts'
+import { fieldProblem } from './problems.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
 import * as shape from './shapes.ts'
 
@@ -33,7 +29,7 @@ const published = z.strictObject({
   changed: z.boolean(),
 })
 
-const versionView = z.strictObject({ version: z.int(), hash: z.string().nullable(), managedBy: z.enum(['api', 'git']), author: z.string(), comment: z.string(), at: z.string() })
+const versionView = z.strictObject({ version: z.int(), hash: z.string().nullable(), managedBy: z.enum(['api', 'git']), author: z.string(), comment: z.string(), at: z.string(), agreedBy: z.string().nullable() })
 
 const policyView = z.strictObject({
   ...versionView.shape,
@@ -73,15 +69,11 @@ const create = route({
   description: 'The whole set is compiled and every test beside it run first; if one fails, nothing changes. What is signed and in force then is the new snapshot.',
   tag,
   body: z.strictObject({ document, tests: tests.default([]), comment }),
-  output: { 201: published },
+  output: { 201: published, 202: kept },
   handle: async ({ deps, principal, body }) => {
-    const policy = documentOf(body.document)
-    const result = await publish(deps.publisher, (base) => {
-      const known = base?.members.find((member) => member.id === policy.id)
-      if (known) throw conflict('policy_exists', `there is a policy \`${policy.id}\` already, version ${known.version}`, `change it with PUT /api/v1/policy/${policy.id}`)
-      return byApi([{ id: policy.id, document: policy, tests: body.tests }], 'edit', principal, body.comment)
-    })
-    return reply(201, await told(deps, policy.id, result))
+    const { id } = documentOf(body.document)
+    const answer = await changed(deps, principal, { id, version: null, document: body.document, tests: body.tests }, { cause: 'edit', comment: body.comment })
+    return 'changeId' in answer ? reply(202, answer) : reply(201, answer)
   },
 })
 
@@ -96,15 +88,12 @@ const replace = route({
   tag,
   params: z.strictObject({ id: policyId }),
   body: z.strictObject({ document, tests: tests.optional(), version, comment }),
-  output: { 200: published },
+  output: { 200: published, 202: kept },
   handle: async ({ deps, principal, params, body }) => {
     const policy = documentOf(body.document)
     if (policy.id !== params.id) throw fieldProblem('bad_request', [{ field: 'document.id', message: `is \`${policy.id}\` and the path says \`${params.id}\`: an id never changes` }])
-    const result = await publish(deps.publisher, (base) => {
-      looked(memberOf(base ?? null, params.id), body.version)
-      return byApi([{ id: policy.id, document: policy, ...(body.tests ? { tests: body.tests } : {}) }], 'edit', principal, body.comment)
-    })
-    return reply(200, await told(deps, policy.id, result))
+    const answer = await changed(deps, principal, { id: policy.id, version: body.version, document: body.document, ...(body.tests ? { tests: body.tests } : {}) }, { cause: 'edit', comment: body.comment })
+    return 'changeId' in answer ? reply(202, answer) : reply(200, answer)
   },
 })
 
@@ -118,13 +107,10 @@ const remove = route({
   tag,
   params: z.strictObject({ id: policyId }),
   query: z.strictObject({ version: z.string().regex(/^[1-9]\d{0,8}$/, 'must be the version that was looked at').pipe(z.coerce.number<string>()), comment }),
-  output: { 200: published },
+  output: { 200: published, 202: kept },
   handle: async ({ deps, principal, params, query }) => {
-    const result = await publish(deps.publisher, (base) => {
-      looked(memberOf(base ?? null, params.id), query.version)
-      return byApi([{ id: params.id, document: null }], 'edit', principal, query.comment)
-    })
-    return reply(200, { ...(await told(deps, params.id, result)), version: null })
+    const answer = await changed(deps, principal, { id: params.id, version: query.version, document: null }, { cause: 'edit', comment: query.comment })
+    return 'changeId' in answer ? reply(202, answer) : reply(200, answer)
   },
 })
 
@@ -139,16 +125,13 @@ const rollback = route({
   tag,
   params: z.strictObject({ id: policyId }),
   body: z.strictObject({ to: version, version, comment }),
-  output: { 200: published },
+  output: { 200: published, 202: kept },
   handle: async ({ deps, principal, params, body }) => {
     const earlier = await loadVersion(deps.db, params.id, body.to)
     if (!earlier) throw noSuchPolicy(`policy \`${params.id}\` has no version ${body.to} with a document`)
-    const back = { id: params.id, document: documentOf(JSON.parse(earlier.document) as Record<string, unknown>), tests: earlier.tests }
-    const result = await publish(deps.publisher, (base) => {
-      looked(memberOf(base ?? null, params.id), body.version)
-      return byApi([back], 'rollback', principal, body.comment)
-    })
-    return reply(200, await told(deps, params.id, result))
+    const document = JSON.parse(earlier.document) as Record<string, unknown>
+    const answer = await changed(deps, principal, { id: params.id, version: body.version, document, tests: earlier.tests }, { cause: 'rollback', comment: body.comment })
+    return 'changeId' in answer ? reply(202, answer) : reply(200, answer)
   },
 })
 
@@ -163,24 +146,18 @@ const apply = route({
   tag,
   body: z.strictObject({ ...files.shape, commit: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/, 'must be a full commit id').nullable().default(null), comment: comment.optional(), over: z.int().min(1).optional() }),
   bodyLimitBytes: candidateBodyLimitBytes,
-  output: { 200: z.strictObject({ snapshot: z.string(), commit: z.string().nullable() }) },
+  output: { 200: z.strictObject({ snapshot: z.string(), commit: z.string().nullable() }), 202: kept },
   handle: async ({ deps, principal, body }) => {
     // Where the directory is not taken as it stands, nothing undoes what is published here.
     if (deps.sync && deps.sync.state().error === null && body.over === undefined) throw conflict('directory_synced', 'this API syncs the directory in AEGIS_POLICY_DIRECTORY and would undo it', 'change the files there, or set AEGIS_POLICY_DIRECTORY to nothing')
-    const refused = await publishFiles(deps.publisher, body.files, body.commit, { author: actorOf(principal), ...shape.given({ comment: body.comment, over: body.over }) })
-    if (refused) throw refusedProblem(refused)
+    const { commit, comment: said = '', over = null } = body
+    const wanted: WantedChange = { cause: 'sync', comment: said, edits: [], files: body.files, replaces: [], commit, over }
+    const result = await putForward(deps, wanted, principal)
+    if ('kept' in result) return reply(202, result.kept)
     await deps.refreshPolicies()
-    return reply(200, { snapshot: deps.policies().snapshot.hash, commit: body.commit })
+    return reply(200, { snapshot: deps.policies().snapshot.hash, commit })
   },
 })
-
-function documentOf(value: Record<string, unknown>): PolicyDocument {
-  const { policy, problems } = readDocument(value)
-  if (policy) return policy
-  throw fieldProblem('policy_invalid', problems.slice(0, 20).map(({ path, message }) => ({ field: `document${path.length > 0 ? `.${pathText(path)}` : ''}`, message })))
-}
-
-const byApi = (edits: ChangeSet['edits'], cause: Cause, principal: Principal, said: string): ChangeSet => ({ edits, managedBy: 'api', cause, author: actorOf(principal), comment: said, commit: null })
 
 export function memberOf(base: Published | null, wanted: string): PolicyMember {
   const member = base?.members.find((each) => each.id === wanted)
@@ -188,22 +165,15 @@ export function memberOf(base: Published | null, wanted: string): PolicyMember {
   return member
 }
 
-function looked(member: PolicyMember, at: number): void {
-  if (member.version !== at) throw conflict('version_conflict', `policy \`${member.id}\` is at version ${member.version} by now, not ${at}`, 'read it again and repeat the change')
-}
-
 /** The caller's next question is answered by what was just published. */
-async function told(deps: ApiDeps, wanted: string, result: PublishResult): Promise<z.input<typeof published>> {
-  if (!result.published && result.refused) throw refusedProblem(result.refused)
+async function changed(deps: ApiDeps, principal: Principal, edit: WantedEdit, { cause, comment: said }: { cause: Cause; comment: string }): Promise<z.input<typeof published> | Kept> {
+  const result = await putForward(deps, { cause, comment: said, edits: [edit], files: null, replaces: [], commit: null, over: null }, principal)
+  if ('kept' in result) return result.kept
+  const { done } = result
   await deps.refreshPolicies()
-  if (result.published) return { id: wanted, version: result.versions[wanted] ?? null, snapshot: result.snapshot, seq: result.seq, changed: true }
+  if (done.published) return { id: edit.id, version: edit.document && (done.versions[edit.id] ?? null), snapshot: done.snapshot, seq: done.seq, changed: true }
   const standing = deps.policies().published
-  return { id: wanted, version: memberOf(standing, wanted).version, snapshot: result.snapshot, seq: standing?.seq ?? null, changed: false }
+  return { id: edit.id, version: memberOf(standing, edit.id).version, snapshot: done.snapshot, seq: standing?.seq ?? null, changed: false }
 }
-
-export const refusedProblem = ({ code, errors }: Refusal): HttpProblem => fieldProblem(code, errors.slice(0, 20), code.startsWith('managed_by') ? 409 : 400)
-
-const conflict = (code: string, detail: string, nextStep: string): HttpProblem => new HttpProblem({ status: 409, code, detail, nextStep })
-const noSuchPolicy = (detail: string): HttpProblem => new HttpProblem({ status: 404, code: 'no_such_policy', detail, nextStep: '`GET /api/v1/policy` lists those in force' })
 
 export const policyEditRoutes: Route[] = [apply, create, show, replace, remove, rollback]

@@ -11,7 +11,8 @@ import { pathText } from '../domain/policy/check.ts'
 import { exceptionApiVersion, isMisplaced, type ExceptionDocument } from '../domain/policy/exception.ts'
 import { parseException } from '../domain/policy/parse-exception.ts'
 import type { Principal } from '../domain/remediation.ts'
-import { memberOf, refusedProblem } from './policy-edit.ts'
+import { memberOf } from './policy-edit.ts'
+import { conflict, refusedProblem } from './policy-wanted.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
 import * as shape from './shapes.ts'
@@ -160,7 +161,5 @@ async function found({ db }: ApiDeps, id: string): Promise<ExceptionProposal> {
 }
 
 const settled = ({ id, state }: ExceptionProposal): HttpProblem => conflict('exception_settled', `exception \`${id}\` was ${state} already`, 'look at it again')
-
-const conflict = (code: string, detail: string, nextStep: string): HttpProblem => new HttpProblem({ status: 409, code, detail, nextStep })
 
 export const policyExceptionRoutes: Route[] = [list, propose, approve, revoke]

@@ -8,23 +8,36 @@ import { pathOfText } from '../domain/policy/check.ts'
 import { coverageOf, type Coverage } from '../domain/policy/coverage.ts'
 import type { PolicyDocument } from '../domain/policy/document.ts'
 import type { ExceptionDocument } from '../domain/policy/exception.ts'
+import { grantsMore, type Grant } from '../domain/policy/grants.ts'
 import type { Finding, LeftOut } from '../domain/policy/lint/finding.ts'
 import { lintPolicies } from '../domain/policy/lint/lint.ts'
 import type { History } from '../domain/policy/lint/upkeep.ts'
 import { compileSnapshot, type PolicySnapshot } from '../domain/policy/snapshot.ts'
 
 /** `files` are linted with their lines; without them the documents, which are in force under these hashes. */
-export type LintJob = { kind: 'lint'; nowMs: number; history: History } & ({ files: PolicyFile[] } | { documents: PolicyDocument[]; hashes: [id: string, hash: string][]; exceptions: ExceptionDocument[]; where?: undefined })
+export type LintJob = { kind: 'lint'; nowMs: number; history: History } & ({ files: PolicyFile[] } | (PolicySet & { where?: undefined }))
 /** Policies and, in `*.test.yaml`, their tests. */
 export type TestJob = { kind: 'test'; files: PolicyFile[] }
-export type PolicyJob = LintJob | TestJob
+/** A whole set as it is, or would be, in force. */
+export type PolicySet = { documents: PolicyDocument[]; hashes: [id: string, hash: string][]; exceptions: ExceptionDocument[] }
+/** Whether one set lets more happen than another. */
+export type GrantJob = { kind: 'grants'; nowMs: number; before: PolicySet; after: PolicySet }
+export type PolicyJob = LintJob | TestJob | GrantJob
 
 export type Linted = { findings: (Finding & { where: string | null })[]; leftOut: LeftOut[] }
 export type Tested = { snapshot: string; results: CaseResult[]; coverage: Coverage }
-export type DoneOf<Job extends PolicyJob> = Job extends LintJob ? Linted : Tested
+export type DoneOf<Job extends PolicyJob> = Job extends LintJob ? Linted : Job extends TestJob ? Tested : Grant | null
 
 /** Both were compiled before they came here: what does not compile is a bug. */
-export const doJob = (job: PolicyJob): Linted | Tested => (job.kind === 'lint' ? lint(job) : test(job))
+export function doJob(job: PolicyJob): Linted | Tested | Grant | null {
+  if (job.kind === 'grants') return grants(job)
+  return job.kind === 'lint' ? lint(job) : test(job)
+}
+
+function grants({ nowMs, before, after }: GrantJob): Grant | null {
+  const [was, is] = [before, after].map(({ documents, hashes, exceptions }) => compileSnapshot(documents, { ...compiling, hashes: new Map(hashes), exceptions })) as [PolicySnapshot, PolicySnapshot]
+  return grantsMore(was, is, { nowMs, wallClock, tzdata: tzdataVersion })
+}
 
 function lint(job: LintJob): Linted {
   // Exceptions come and go: what is linted is what holds without them.

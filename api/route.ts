@@ -30,6 +30,8 @@ export type ApiSettings = {
   temporalUiUrl: string
   temporalNamespace: string
   policyDirectory: string
+  /** A change of policies through the API that lets more happen waits for a second person. */
+  policyFourEyes: boolean
   rulesFile: string
   logLevel: string
   /** What requests to this installation are signed for; empty means that no signatures are taken. */

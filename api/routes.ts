@@ -18,6 +18,7 @@ import { policyRoutes } from './policy.ts'
 import { remediationRoutes } from './remediations.ts'
 import { policyAuditRoutes } from './policy-audit.ts'
 import { policyEditRoutes } from './policy-edit.ts'
+import { policyChangeRoutes } from './policy-changes.ts'
 import { policyExceptionRoutes } from './policy-exceptions.ts'
 import { policyLintRoutes } from './policy-lint.ts'
 import { policyTrialRoutes } from './policy-trial.ts'
@@ -44,6 +45,7 @@ export const routes: readonly Route[] = [
   ...policyEditRoutes,
   ...policyExceptionRoutes,
   ...policyTrialRoutes,
+  ...policyChangeRoutes,
   ...policyAuditRoutes,
   ...authzenRoutes,
   ...policyLintRoutes,

@@ -11,6 +11,7 @@ import { keyCreate, keyList, keyRevoke } from './keys.ts'
 import { login, logout, whoami } from './login.ts'
 import { doctor, status } from './looking.ts'
 import { outputTo, printable, type Streams } from './output.ts'
+import { policyChanges, policyWithdraw } from './policy-changes.ts'
 import { policyAgree, policyExcept, policyRevoke } from './policy-exceptions.ts'
 import { policyLint } from './policy-lint.ts'
 import { policyExplain, policySimulate, policyTest } from './policy.ts'
@@ -49,7 +50,9 @@ export const commands: Record<string, Command> = {
   'policy rollback': policyRollback,
   'policy lint': policyLint,
   'policy except': policyExcept,
+  'policy changes': policyChanges,
   'policy agree': policyAgree,
+  'policy withdraw': policyWithdraw,
   'policy revoke': policyRevoke,
   login,
   logout,

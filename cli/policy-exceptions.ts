@@ -1,5 +1,6 @@
 import { text, type Command, type Context } from './command.ts'
-import { Usage } from './connection.ts'
+import { Refused, Usage } from './connection.ts'
+import { settledText, type Change } from './policy-changes.ts'
 import { table } from './output.ts'
 
 type Exception = { id: string; policy: string; state: string; author: string; decidedBy: string | null; expiresAt: string; resources: string[]; reason: string }
@@ -49,22 +50,44 @@ function json(given: string): unknown {
   }
 }
 
-export const policyAgree = deciding('policy agree', 'approve', 'agree to an exception that somebody else asked for; it is in force with the answer')
-export const policyRevoke = deciding('policy revoke', 'revoke', 'end an exception, or take back the wish for one; any one person may')
+export const policyAgree: Command = {
+  usage: 'policy agree <exception or change id> --comment text',
+  summary: 'agree to an exception, or to a change of policies, that somebody else asked for; it is in force with the answer',
+  arguments: [1, 1],
+  options: { comment: { type: 'string', value: 'text', describe: 'why; it is recorded' } },
+  run: async (context) => {
+    const [id, body] = wordOn(context)
+    try {
+      await exceptionIs(context, id, 'approve', body)
+    } catch (failure) {
+      if (!(failure instanceof Refused && failure.problem?.code === 'no_such_exception')) throw failure
+      const { body: change } = await context.client<Change>({ method: 'POST', path: `/api/v1/policy-changes/${encodeURIComponent(id)}/agree`, body })
+      context.output.result(change, [settledText(change)])
+    }
+    return 0
+  },
+}
 
-function deciding(name: string, verb: 'approve' | 'revoke', summary: string): Command {
-  return {
-    usage: `${name} <exception id> --comment text`,
-    summary,
-    arguments: [1, 1],
-    options: { comment: { type: 'string', value: 'text', describe: 'why; it is recorded' } },
-    run: async (context) => {
-      const [id = ''] = context.positionals
-      const comment = text(context, 'comment')
-      if (comment === undefined) throw new Usage('say why: --comment "…"')
-      const { body } = await context.client<Exception>({ method: 'POST', path: `/api/v1/policy/exceptions/${encodeURIComponent(id)}/${verb}`, body: { comment } })
-      context.output.result(body, [`exception ${body.id} from \`${body.policy}\` is ${body.state}`])
-      return 0
-    },
-  }
+export const policyRevoke: Command = {
+  usage: 'policy revoke <exception id> --comment text',
+  summary: 'end an exception, or take back the wish for one; any one person may',
+  arguments: [1, 1],
+  options: { comment: { type: 'string', value: 'text', describe: 'why; it is recorded' } },
+  run: async (context) => {
+    const [id, body] = wordOn(context)
+    await exceptionIs(context, id, 'revoke', body)
+    return 0
+  },
+}
+
+function wordOn(context: Context): [id: string, body: { comment: string }] {
+  const [id = ''] = context.positionals
+  const comment = text(context, 'comment')
+  if (comment === undefined) throw new Usage('say why: --comment "…"')
+  return [id, { comment }]
+}
+
+async function exceptionIs({ client, output }: Context, id: string, verb: 'approve' | 'revoke', given: { comment: string }): Promise<void> {
+  const { body } = await client<Exception>({ method: 'POST', path: `/api/v1/policy/exceptions/${encodeURIComponent(id)}/${verb}`, body: given })
+  output.result(body, [`exception ${body.id} from \`${body.policy}\` is ${body.state}`])
 }

@@ -1,6 +1,7 @@
 import { text, type Command } from './command.ts'
 import { Usage } from './connection.ts'
 import { table } from './output.ts'
+import { isKept, keptLines, type Kept } from './policy-changes.ts'
 import { filesAt } from './policy.ts'
 
 type Item = { id: string; version: number; effect: string; enforcement: string; mode: string; managedBy: string; author: string; at: string }
@@ -55,9 +56,9 @@ export const policyApply: Command = {
     const [commit, comment, over] = [text(context, 'commit'), text(context, 'comment'), text(context, 'over')]
     if (over !== undefined && !/^[1-9]\d{0,8}$/.test(over)) throw new Usage('name the snapshot by its number: --over 7')
     const body = { files: filesAt(path), ...(over === undefined ? {} : { over: Number(over) }), ...(commit === undefined ? {} : { commit }), ...(comment === undefined ? {} : { comment }) }
-    const { body: done } = await context.client<{ snapshot: string }>({ method: 'POST', path: '/api/v1/policy/apply', body })
-    context.output.result(done, [`in force: ${done.snapshot}`])
-    return 0
+    const { body: done } = await context.client<{ snapshot: string } | Kept>({ method: 'POST', path: '/api/v1/policy/apply', body })
+    context.output.result(done, isKept(done) ? keptLines(done) : [`in force: ${done.snapshot}`])
+    return isKept(done) ? 1 : 0
   },
 }
 
@@ -76,7 +77,11 @@ export const policyRollback: Command = {
     if (comment === undefined) throw new Usage('say why: --comment "…"')
     const path = `/api/v1/policy/${encodeURIComponent(id)}`
     const { body: seen } = await context.client<{ version: number }>({ method: 'GET', path })
-    const { body } = await context.client<{ version: number; changed: boolean }>({ method: 'POST', path: `${path}/rollback`, body: { to: Number(to), version: seen.version, comment } })
+    const { body } = await context.client<{ version: number; changed: boolean } | Kept>({ method: 'POST', path: `${path}/rollback`, body: { to: Number(to), version: seen.version, comment } })
+    if (isKept(body)) {
+      context.output.result(body, keptLines(body))
+      return 1
+    }
     context.output.result(body, [body.changed ? `${id} is at version ${body.version}, with the content of ${to}` : `${id} has that content already`])
     return 0
   },

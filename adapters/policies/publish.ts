@@ -37,8 +37,15 @@ export type ChangeSet = {
   commit: string | null
   /** Of the files that it comes from. */
   filesDigest?: string | null
+  /** Who agreed to it besides the author. */
+  agreedBy?: LedgerActor
   also?: Publication['also']
+  /** Told of the two sets before anything is published. False: it is not, and nothing changes. */
+  review?: (reviewed: Reviewed) => Promise<boolean>
 }
+
+/** What is in force, undefined where nothing can be built upon, and what would be. */
+export type Reviewed = { before: Published | undefined; after: PolicySnapshot; documents: PolicyDocument[]; edits: PolicyEdit[] }
 
 /** `field` names the policy or the test; the message what is wrong with it. */
 export type Refusal = { code: string; errors: { field: string; message: string }[] }
@@ -76,6 +83,7 @@ export async function publish(publisher: Publisher, changeOf: (base: Published |
     const prepared = prepare(base, change)
     if ('errors' in prepared) return { published: false, refused: prepared }
     if (base && prepared.edits.length === 0 && sameBesides(base, prepared)) return { published: false, refused: null, snapshot: prepared.snapshot.hash }
+    if (change.review && !(await change.review({ before: base, after: prepared.snapshot, documents: prepared.documents, edits: prepared.edits }))) return { published: false, refused: heldBack }
     try {
       return await commit(publisher, { onto: over ?? base?.seq ?? 0, replaces: over !== undefined }, change, prepared)
     } catch (failure) {
@@ -87,12 +95,15 @@ export async function publish(publisher: Publisher, changeOf: (base: Published |
 
 const triesLimit = 10
 
-type Prepared = { edits: PolicyEdit[]; snapshot: PolicySnapshot; tests: unknown[]; exceptions: StoredException[] }
+/** Whoever reviews knows why. */
+const heldBack: Refusal = { code: 'held_back', errors: [] }
 
-async function commit({ db, signer }: Publisher, place: Pick<Publication, 'onto' | 'replaces'>, { managedBy, cause, author, comment, commit: sha, filesDigest = null, also }: ChangeSet, { edits, snapshot, tests, exceptions }: Prepared): Promise<PublishResult> {
+type Prepared = { edits: PolicyEdit[]; documents: PolicyDocument[]; snapshot: PolicySnapshot; tests: unknown[]; exceptions: StoredException[] }
+
+async function commit({ db, signer }: Publisher, place: Pick<Publication, 'onto' | 'replaces'>, { managedBy, cause, author, comment, commit: sha, filesDigest = null, agreedBy, also }: ChangeSet, { edits, snapshot, tests, exceptions }: Prepared): Promise<PublishResult> {
   const [{ hash }, { keyId }] = [snapshot, signer]
   const statement = statementText({ type: 'aegis-policy-snapshot-v1', seq: place.onto + 1, hash, keyId })
-  const done = await publishPolicies(db, { ...place, edits, managedBy, cause, author, comment, commit: sha, filesDigest, hash, statement, keyId, signature: signer.sign(statement), tests, exceptions, ...(also && { also }) })
+  const done = await publishPolicies(db, { ...place, edits, managedBy, cause, author, comment, commit: sha, filesDigest, hash, statement, keyId, signature: signer.sign(statement), tests, exceptions, ...(agreedBy && { agreedBy }), ...(also && { also }) })
   return { published: true, ...done, snapshot: hash }
 }
 
@@ -127,7 +138,7 @@ function prepare(base: Published | undefined, change: ChangeSet): Prepared | Ref
   const beside = all.flatMap(({ id }) => (given.get(id) ?? members.get(id)?.tests ?? []).map((value) => ({ value, place: `beside \`${id}\`` })))
   const errors = tightens ? [] : failuresOf(snapshot, [...fromFiles, ...beside])
   if (errors.length > 0) return { code: 'policy_tests_failed', errors }
-  return { edits: changed.map(({ edit }) => edit), snapshot, tests: fromFiles.map(({ value }) => value), exceptions }
+  return { edits: changed.map(({ edit }) => edit), documents: all, snapshot, tests: fromFiles.map(({ value }) => value), exceptions }
 }
 
 /** What is over goes, and so does what was an exception from a policy that is gone. */

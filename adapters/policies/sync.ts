@@ -79,25 +79,32 @@ async function filesOf(directory: string): Promise<{ files: PolicyFile[]; digest
 }
 
 /** Files as the whole of what Git manages: what is not among them any more is taken back. Null: they are in force. */
-export async function publishFiles(
-  publisher: Publisher,
+export async function publishFiles(publisher: Publisher, files: readonly PolicyFile[], commit: string | null): Promise<Refusal | null> {
+  const change = changeOfFiles(files, commit)
+  if ('errors' in change) return change
+  const result = await publish(publisher, change.on)
+  return result.published ? null : result.refused
+}
+
+/** What a change of files is on what is in force; the files themselves are read and checked once. */
+export function changeOfFiles(
   files: readonly PolicyFile[],
   commit: string | null,
-  { author = syncer, comment, over }: { author?: LedgerActor; comment?: string; over?: number } = {},
-): Promise<Refusal | null> {
+  { author = syncer, comment }: { author?: LedgerActor; comment?: string } = {},
+): { on: (base: Published | undefined) => ChangeSet | Refusal } | Refusal {
   const tests = files.filter(({ name }) => isTestFile(name))
   const { documents, exceptions, errors } = compileFiles(files.filter(({ name }) => !isTestFile(name)))
   const problems = [...(errors ?? []), ...(readCases(tests).errors ?? [])]
   if (!documents || problems.length > 0) return { code: 'policy_invalid', errors: problems.map(placed) }
   const fileTests = tests.flatMap(({ name, text }) => readYaml(name, text).documents.map(({ value, where }) => ({ value, place: where([]) })))
   const told = comment ?? (commit === null ? 'synced from its directory' : `synced at commit ${commit.slice(0, 12)}`)
-  const change = (base: Published | undefined): ChangeSet | Refusal => {
-    const edits = editsOf(documents, base)
-    if (documents.length === 0 && edits.length > 0) return emptied
-    return { edits, fileTests, exceptions, managedBy: 'git', cause: 'sync', author, comment: told, commit, filesDigest: filesDigest(files) }
+  return {
+    on: (base) => {
+      const edits = editsOf(documents, base)
+      if (documents.length === 0 && edits.length > 0) return emptied
+      return { edits, fileTests, exceptions, managedBy: 'git', cause: 'sync', author, comment: told, commit, filesDigest: filesDigest(files) }
+    },
   }
-  const result = await publish(publisher, change, over)
-  return result.published ? null : result.refused
 }
 
 /** `file:line: what is wrong`; an error about all files has no place. */

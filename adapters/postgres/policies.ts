@@ -11,7 +11,7 @@ export type ManagedBy = 'api' | 'git'
 export type Cause = 'edit' | 'rollback' | 'sync'
 
 /** A policy as it stands in a snapshot. `document` is canonical JSON, of which `hash` is the digest; `since` is when this content was first published. */
-export type PolicyMember = { id: string; version: number; hash: string; document: string; tests: unknown[]; managedBy: ManagedBy; author: string; comment: string; at: string; since: string }
+export type PolicyMember = { id: string; version: number; hash: string; document: string; tests: unknown[]; managedBy: ManagedBy; author: string; comment: string; at: string; since: string; agreedBy: string | null }
 
 /** An exception as it stands in a snapshot. */
 export type StoredException = { managedBy: ManagedBy; document: ExceptionDocument }
@@ -42,6 +42,8 @@ export type Publication = {
   cause: Cause
   author: LedgerActor
   comment: string
+  /** Who agreed to it besides its author; left out where nobody had to. */
+  agreedBy?: LedgerActor
   commit: string | null
   /** Of the files it is made of; null for an edit. */
   filesDigest: string | null
@@ -111,14 +113,15 @@ type VersionRow = {
   comment: string
   at: Date
   since: Date
+  agreed_by: string | null
 }
 
-const versionColumns = 'v.policy_id, v.version, v.content_hash, v.document, v.tests, v.managed_by, v.author, v.comment, v.at, (select min(o.at) from control.policy_versions o where o.policy_id = v.policy_id and o.content_hash = v.content_hash) as since'
+const versionColumns = 'v.policy_id, v.version, v.content_hash, v.document, v.tests, v.managed_by, v.author, v.comment, v.at, v.agreed_by, (select min(o.at) from control.policy_versions o where o.policy_id = v.policy_id and o.content_hash = v.content_hash) as since'
 
 function toMember(row: VersionRow): PolicyMember | undefined {
-  const { policy_id: id, version, content_hash: hash, document, tests, managed_by: managedBy, author, comment, at, since } = row
+  const { policy_id: id, version, content_hash: hash, document, tests, managed_by: managedBy, author, comment, at, since, agreed_by: agreedBy } = row
   if (hash === null || document === null) return undefined
-  return { id, version, hash, document, tests: JSON.parse(tests) as unknown[], managedBy, author, comment, at: iso(at), since: iso(since) }
+  return { id, version, hash, document, tests: JSON.parse(tests) as unknown[], managedBy, author, comment, at: iso(at), since: iso(since), agreedBy }
 }
 
 /**
@@ -153,13 +156,13 @@ function membersAfter(before: Member[], edits: PolicyEdit[], versions: Record<st
   return [...members].sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
-async function addVersion(trx: Knex, { id, document, tests }: PolicyEdit, { managedBy, author, comment }: Publication): Promise<number> {
+async function addVersion(trx: Knex, { id, document, tests }: PolicyEdit, { managedBy, author, comment, agreedBy }: Publication): Promise<number> {
   const row = await first<{ version: number }>(
     trx,
-    `insert into control.policy_versions (policy_id, version, content_hash, document, tests, managed_by, author, comment)
-     select :id, coalesce(max(v.version), 0) + 1, :hash, :document, :tests, :managedBy, :author, :comment
+    `insert into control.policy_versions (policy_id, version, content_hash, document, tests, managed_by, author, comment, agreed_by)
+     select :id, coalesce(max(v.version), 0) + 1, :hash, :document, :tests, :managedBy, :author, :comment, :agreedBy
      from control.policy_versions v where v.policy_id = :id returning version`,
-    { id, hash: document?.hash ?? null, document: document?.text ?? null, tests: JSON.stringify(tests), managedBy, author: author.id, comment },
+    { id, hash: document?.hash ?? null, document: document?.text ?? null, tests: JSON.stringify(tests), managedBy, author: author.id, comment, agreedBy: agreedBy?.id ?? null },
   )
   if (!row) throw new Error('adding a policy version returned no row')
   return row.version
@@ -176,14 +179,14 @@ const addSnapshot = (trx: Knex, seq: number, members: Member[], { hash, tests, e
 /** A ledger entry is short; more edits than this are told by their number and the snapshot's hash, which covers them. */
 const mostEditsTold = 100
 
-async function tell(trx: Knex, seq: number, versions: Record<string, number>, { edits, hash, cause, author, comment, commit, keyId, exceptions, replaces }: Publication): Promise<void> {
+async function tell(trx: Knex, seq: number, versions: Record<string, number>, { edits, hash, cause, author, comment, commit, keyId, exceptions, replaces, agreedBy }: Publication): Promise<void> {
   const told = edits.slice(0, mostEditsTold).map(({ id, document }) => ({ id, version: versions[id]!, hash: document?.hash ?? null }))
-  const body = { seq, snapshot: hash, cause, replaces, comment, commit, keyId, edits: told, editCount: edits.length, exceptions: exceptions.slice(0, mostEditsTold).map(({ document }) => document.id) }
+  const body = { seq, snapshot: hash, cause, replaces, comment, commit, keyId, edits: told, editCount: edits.length, exceptions: exceptions.slice(0, mostEditsTold).map(({ document }) => document.id), ...(agreedBy && { agreedBy: agreedBy.id }) }
   await appendEntry(trx, { stream: 'policies', stepKey: `published/${seq}`, kind: 'policies_published', actor: author, body })
   await rows(trx, `select pg_notify('aegis_policy', :seq::text)`, { seq })
 }
 
-export type PolicyVersion = { version: number; hash: string | null; managedBy: ManagedBy; author: string; comment: string; at: string }
+export type PolicyVersion = { version: number; hash: string | null; managedBy: ManagedBy; author: string; comment: string; at: string; agreedBy: string | null }
 
 /** Newest first, withdrawals among them. */
 export const listVersions = guarded(async (db: Knex, id: string, { limit, cursor }: { limit: number; cursor?: string }): Promise<Page<PolicyVersion>> => {
@@ -194,7 +197,7 @@ export const listVersions = guarded(async (db: Knex, id: string, { limit, cursor
      order by v.version desc limit :limit`,
     { id, before: before ?? null, limit: limit + 1 },
   )
-  const items = found.map(({ version, content_hash: hash, managed_by: managedBy, author, comment, at }) => ({ version, hash, managedBy, author, comment, at: iso(at) }))
+  const items = found.map(({ version, content_hash: hash, managed_by: managedBy, author, comment, at, agreed_by: agreedBy }) => ({ version, hash, managedBy, author, comment, at: iso(at), agreedBy }))
   return toPage(items, limit, ({ version }) => [`${version}`])
 })
 

@@ -53,6 +53,8 @@ AEGIS_MODE=observe
 AEGIS_NAMESPACES=
 # The name of the cluster that the three kubeconfig files lead to.
 AEGIS_CLUSTER=local
+# on: what lets more happen, put into the policies through the API, waits for a second person.
+AEGIS_POLICY_FOUR_EYES=on
 # What callers sign their requests for; a name no other installation has. While this is empty, signatures are not taken.
 AEGIS_AUDIENCE=
 

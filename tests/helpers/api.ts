@@ -44,7 +44,7 @@ export type TestApi = {
 
 const settings: ApiSettings = {
   version: '0.0.0-test', clusters: ['main', 'edge'], namespaces: ['shop', 'demo-*'], mode: 'auto', deadlineMs: 600_000,
-  temporalUiUrl: 'http://127.0.0.1:8233', temporalNamespace: 'default', policyDirectory: 'policies', rulesFile: 'rules/default.yaml', logLevel: 'silent', audience: 'aegis-test',
+  temporalUiUrl: 'http://127.0.0.1:8233', temporalNamespace: 'default', policyDirectory: 'policies', policyFourEyes: false, rulesFile: 'rules/default.yaml', logLevel: 'silent', audience: 'aegis-test',
 }
 
 /** One pair for all APIs of a test file: they share databases. */

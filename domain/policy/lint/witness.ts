@@ -75,7 +75,7 @@ function fillerOf(action: string, place: number, choice: number): string {
 }
 
 /** A request as a remediation makes it: every fact there that Aegis always gives, and nothing that would stop it. */
-function usualRequest({ tzdata }: Ground, action: string, segments: readonly string[], { type, now }: Pick<PolicyInput, 'type' | 'now'>): PolicyInput {
+export function usualRequest({ tzdata }: Ground, action: string, segments: readonly string[], { type, now }: Pick<PolicyInput, 'type' | 'now'>): PolicyInput {
   const [, cluster = 'main', namespace = 'shop', kind = 'deployment', name = 'web'] = segments
   const counts = { effects: 0, bad: 0 }
   const windows = { '5m': counts, '1h': counts, '24h': counts }
@@ -100,7 +100,7 @@ function requestOf(action: string): Facts {
   return action === ownActions[2] ? { undo: 'planned', revision: 1, percentOfReady: 100 } : {}
 }
 
-function withFact(input: PolicyInput, { key, samples }: Axis, cells: Cells, choice: number): PolicyInput {
+export function withFact(input: PolicyInput, { key, samples }: Axis, cells: Cells, choice: number): PolicyInput {
   const cellsToTry = firstCells(cells, mostChoices)
   return setFact(input, parseAttribute(key)!, samples[cellsToTry[choice % cellsToTry.length]!])
 }

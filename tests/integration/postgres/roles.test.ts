@@ -139,7 +139,7 @@ test.each([
 const writers: Record<string, readonly DatabaseRole[]> = {
   ...Object.fromEntries(['planned', 'decision', 'reserved', 'handed_off', 'warrant', 'closed', 'breaker_opened', 'quarantined'].map((kind) => [kind, ['decision']])),
   ...Object.fromEntries(['preflight', 'intent', 'attempt', 'fencing', 'settled', 'verified'].map((kind) => [kind, ['execution']])),
-  ...Object.fromEntries(['answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published', 'caller_key_created', 'caller_key_activated', 'caller_key_retiring', 'caller_key_revoked', 'caller_key_used', 'signature_refused', 'signatures_refused', 'exception_proposed', 'exception_decided', 'breaker_closed', 'freeze_scheduled', 'freeze_cancelled'].map((kind) => [kind, ['api']])),
+  ...Object.fromEntries(['answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published', 'caller_key_created', 'caller_key_activated', 'caller_key_retiring', 'caller_key_revoked', 'caller_key_used', 'signature_refused', 'signatures_refused', 'exception_proposed', 'exception_decided', 'breaker_closed', 'freeze_scheduled', 'freeze_cancelled', 'policy_change_proposed', 'policy_change_decided'].map((kind) => [kind, ['api']])),
   ...Object.fromEntries(['user_created', 'user_changed', 'password_changed', 'token_issued', 'login', 'login_refused', 'session_ended', 'refresh_reused'].map((kind) => [kind, ['api']])),
   step: ['decision', 'execution'],
   ...Object.fromEntries(['freeze_applied', 'freeze_kept', 'freeze_thawed'].map((kind) => [kind, ['guard']])),
