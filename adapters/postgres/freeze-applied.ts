@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import type { ClusterFreeze, KeptFreeze } from '../../domain/freeze.ts'
 import type { ActionName } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
+import { windowsBegun } from './freeze-windows.ts'
 import { restsOnFrozen } from './freeze.ts'
 import { appendEntry, systemActor } from './ledger.ts'
 import { first, rows } from './sql.ts'
@@ -28,7 +29,7 @@ const factsSql = `
       select i.id::text from ledger.intent i join ledger.warrant w using (warrant_id) join ledger.decision b on b.decision_id = w.decision_id
       where i.cluster = :cluster and i.state in ('sent', 'fencing') and coalesce(f.namespace, i.namespace) = i.namespace
         and coalesce(f.action, i.action) = i.action and ${restsOnFrozen('b')} order by i.id limit ${heldLimit}) end as held
-  from ledger.freeze f
+  from (select freeze_id, cluster, namespace, action, policy, set_at, lifted_at from ledger.freeze union all ${windowsBegun}) f
   where (f.lifted_at is null and coalesce(f.cluster, :cluster) = :cluster)
     or (f.lifted_at is not null and (f.freeze_id::text = any(:standing::text[])
       or exists (select from ledger.freeze_applied a where a.freeze_id = f.freeze_id and a.cluster = :cluster and a.lifted_at is null)))

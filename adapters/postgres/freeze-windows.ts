@@ -17,6 +17,12 @@ export const windowsInForce = `
   select window_id as freeze_id, reason, from_at as set_at, cluster, namespace, action, null::text as policy from ledger.freeze_window
   where cancelled_at is null and from_at <= clock_timestamp() and to_at > clock_timestamp()`
 
+/** The same with those that are over, as a guard reads freezes: what is over counts as lifted. */
+export const windowsBegun = `
+  select window_id as freeze_id, cluster, namespace, action, null::text as policy, from_at as set_at,
+    case when cancelled_at is not null or to_at <= clock_timestamp() then coalesce(cancelled_at, to_at) end as lifted_at
+  from ledger.freeze_window where from_at <= clock_timestamp()`
+
 export const scheduleFreeze = guarded((db: Knex, draft: WindowDraft): Promise<FreezeWindow> =>
   inTransaction(db, async (trx) => {
     const { scope, from, to, zone, localFrom, localTo, reason, principal } = draft

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
 import { recordAnswer } from '../../../adapters/postgres/answers.ts'
 import { guardFacts, markFrozen, markKept, markThawed } from '../../../adapters/postgres/freeze-applied.ts'
+import { cancelFreezeWindow, scheduleFreeze } from '../../../adapters/postgres/freeze-windows.ts'
 import { activeFreezes, keptFreezes, liftFreeze, setFreeze } from '../../../adapters/postgres/freeze.ts'
 import { beginAttempt, recordIntent } from '../../../adapters/postgres/intents.ts'
 import { readStream } from '../../../adapters/postgres/ledger.ts'
@@ -42,6 +43,19 @@ describe('a freeze of a policy stops what that policy is behind, and nothing els
     expect(waiting.id).not.toBe(sent.id)
     await lifting(freezeId)
   })
+})
+
+test('a freeze that was known ahead is one for the guard from its beginning to its end', async () => {
+  const scheduled = (fromMs: number, toMs: number) =>
+    scheduleFreeze(db.api, { scope: { cluster: 'main', namespace: 'shop' }, from: new Date(Date.now() + fromMs), to: new Date(Date.now() + toMs), zone: 'UTC', localFrom: '', localTo: '', reason: 'sale', principal: bob })
+  const [on, ahead] = [await scheduled(-1_000, 60_000), await scheduled(60_000, 120_000)]
+  expect((await guardFacts(db.guard, 'main', [])).inForce).toEqual([{ freezeId: on.windowId, scope: { namespace: 'shop' }, held: [] }])
+  expect((await guardFacts(db.guard, 'edge', [])).inForce).toEqual([])
+  await cancelFreezeWindow(db.api, on.windowId, bob)
+  await cancelFreezeWindow(db.api, ahead.windowId, bob)
+  expect(await guardFacts(db.guard, 'main', [on.windowId])).toMatchObject({ inForce: [], lifted: [{ freezeId: on.windowId }] })
+  const over = await scheduled(-2_000, 300)
+  await eventually('it is over', async () => (await guardFacts(db.guard, 'main', [over.windowId])).lifted.some(({ freezeId }) => freezeId === over.windowId))
 })
 
 test('a listener hears of a freeze and of its lifting', async () => {
