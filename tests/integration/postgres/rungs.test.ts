@@ -146,7 +146,8 @@ describe('the next decision', () => {
     const { result, stored } = await evaluate(given.namespace)
     const message = `the mode is \`approve\`: a person is asked first, because policy \`scale\` was demoted to \`approve\` in main/${given.namespace} after remediation \`${given.id}\` ended needs_human`
     expect(result).toMatchObject({ proceed: 'ask', summary: `approval wanted: ${message}` })
-    const { given: settings, rungs: kept, standing, ...capped } = stored.autonomy!
+    const { given: settings, rungs: kept, standing, floor, trial, ...capped } = stored.autonomy!
+    expect([floor, trial]).toEqual([null, null])
     expect(capped).toEqual({ mode: 'approve', code: 'mode_approve', message })
     expect(standing).toEqual([{ policy: 'scale', ceiling: 'auto', mode: 'approve' }])
     const decision = stored.decision as unknown as Decision
