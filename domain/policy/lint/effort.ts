@@ -22,8 +22,16 @@ export const afford = (effort: Effort, units: number): boolean => effort.left >=
 export const isSpent = ({ left }: Effort): boolean => left < 0
 
 /** Leaves, windows and globs: what comparisons and decisions grow with. */
-export const sizeOf = ({ document }: CompiledPolicy): number =>
+const sizeOf = ({ document }: CompiledPolicy): number =>
   document.resources.length + document.actions.length + placedLeaves(document).reduce((sum, { leaf }) => sum + ('time' in leaf && 'windows' in leaf.time ? leaf.time.windows.length : 1), 0)
+
+const partUnits = 0.6
+/** An expression in CEL takes as much as so many conditions. */
+const partsOfExpression = 15
+
+/** What it takes to ask a policy once, and to explain what it answers. */
+export const askUnits = (policy: CompiledPolicy): number =>
+  partUnits * (sizeOf(policy) + partsOfExpression * placedLeaves(policy.document).filter(({ leaf }) => 'cel' in leaf).length)
 
 /** A policy of this size is never left out, however many there are. */
 const smallSize = 16

@@ -24,15 +24,14 @@ export type Ground = {
   nowMs: number
   wallClock: WallClock
   tzdata: string
-  /** `sizeOf` each. */
-  sizes: ReadonlyMap<CompiledPolicy, number>
+  /** What it takes to ask each once. */
+  units: ReadonlyMap<CompiledPolicy, number>
   /** What the rule at work may still spend. */
   effort: Effort
 }
 
-/** What it takes to make a request up, and to ask and explain a condition, a glob or a window. */
+/** What it takes to make a request up. */
 const requestUnits = 20
-const partUnits = 0.6
 
 const mostActions = 3
 const mostChoices = 4
@@ -128,8 +127,8 @@ const merged = (input: PolicyInput, { context, request, target }: Given): Policy
   target: { ...input.target, ...target },
 })
 
-export function truthOf({ sizes, effort }: Ground, policy: CompiledPolicy, input: PolicyInput): Truth {
-  spend(effort, 1 + sizes.get(policy)! * partUnits)
+export function truthOf({ units, effort }: Ground, policy: CompiledPolicy, input: PolicyInput): Truth {
+  spend(effort, 1 + units.get(policy)!)
   return evaluate(policy, input).truth
 }
 
@@ -141,8 +140,8 @@ export function decisionOn(ground: Ground, input: PolicyInput): Decision {
 }
 
 /** What asking each of these policies once takes. */
-export function spendOn({ sizes, effort }: Ground, policies: readonly CompiledPolicy[]): void {
-  spend(effort, requestUnits + policies.reduce((sum, policy) => sum + sizes.get(policy)! * partUnits, 0))
+export function spendOn({ units, effort }: Ground, policies: readonly CompiledPolicy[]): void {
+  spend(effort, requestUnits + policies.reduce((sum, policy) => sum + units.get(policy)!, 0))
 }
 
 export const determines = ({ determining }: Decision, { document }: CompiledPolicy): boolean => determining.some(({ id }) => id === document.id)
