@@ -1,8 +1,10 @@
 import fc from 'fast-check'
-import { playsAll, seed } from '../../tests/helpers/draw.ts'
+import { playsAll, printedSeed } from '../../tests/helpers/draw.ts'
 import { modes, type Mode } from '../remediation.ts'
 import { enough, propose, quietMs, type Evidence, type Proposal } from './proposal.ts'
 import { wilsonLowerBound } from './wilson.ts'
+
+const seed = printedSeed('proposals')
 
 const nowMs = Date.UTC(2026, 5, 3, 12)
 const none: Evidence = { suggestions: { agreed: 0, ignored: 0 }, approvals: { approved: 0, declined: 0 }, acts: { healed: 0, bad: 0 }, lastBadAtMs: null }

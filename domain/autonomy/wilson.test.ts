@@ -1,6 +1,8 @@
 import fc from 'fast-check'
-import { playsAll, seed } from '../../tests/helpers/draw.ts'
+import { playsAll, printedSeed } from '../../tests/helpers/draw.ts'
 import { wilsonLowerBound } from './wilson.ts'
+
+const seed = printedSeed('confidence')
 
 const numRuns = playsAll ? 20_000 : 1_000
 const counts = fc.integer({ min: 1, max: 1_000_000 }).chain((total) => fc.tuple(fc.integer({ min: 0, max: total }), fc.constant(total)))

@@ -1,9 +1,11 @@
 import fc from 'fast-check'
-import { playsAll, seed } from '../../tests/helpers/draw.ts'
+import { playsAll, printedSeed } from '../../tests/helpers/draw.ts'
 import { deploymentSample } from '../actions/fixtures/deployment.ts'
 import { rollbackDeployment } from '../actions/rollback_deployment.ts'
 import type { Plan, RestartPodPlan, ScaleDeploymentPlan } from '../plan.ts'
 import { disruptionBudgets, readyPodsTaken, shareOf } from './disruption.ts'
+
+const seed = printedSeed('disruption')
 
 const rollback = rollbackDeployment.plan(deploymentSample, {}, null) as Plan
 const restart = (podReady: boolean) => ({ action: 'restart_pod', podReady }) as RestartPodPlan

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { wallClock } from '../../adapters/policies/zones.ts'
-import { playsAll } from '../../tests/helpers/draw.ts'
+import { playsAll, printedSeed } from '../../tests/helpers/draw.ts'
 import { decide } from './decide.ts'
 import { compileSnapshot } from './snapshot.ts'
 import { cedarLeaf, completeInput, policiesOf, zones } from './testing/arbitraries.ts'
 import { cedarContext, cedarQuestions } from './testing/cedar.ts'
 import { startCedar, type Cedar, type CedarAnswer } from './testing/cedar-process.ts'
+
+const seed = printedSeed('Cedar')
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 let cedar: Cedar
@@ -37,7 +39,7 @@ test('where no attribute is missing, Cedar gives the same answer by the same pol
       for (const { effect } of ours) seen[effect]! += 1
     }),
     // The search for a smaller example ends in time to tell the one that was found.
-    { numRuns: sets, interruptAfterTimeLimit: atMostMs * 0.8, markInterruptAsFailure: true },
+    { numRuns: sets, seed, interruptAfterTimeLimit: atMostMs * 0.8, markInterruptAsFailure: true },
   )
   // None of the three answers is rare, so none of them goes untested.
   for (const count of Object.values(seen)) expect(count).toBeGreaterThan(sets * perSet * 0.02)

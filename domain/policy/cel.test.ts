@@ -3,12 +3,14 @@ import fc from 'fast-check'
 import { celEnvironment } from '../../adapters/policies/cel.ts'
 import { meteredFacts } from '../../adapters/policies/cel-facts.ts'
 import { wallClock } from '../../adapters/policies/zones.ts'
-import { playsAll } from '../../tests/helpers/draw.ts'
+import { playsAll, printedSeed } from '../../tests/helpers/draw.ts'
 import { asCel } from './cel.ts'
 import { compileCondition } from './condition.ts'
 import type { PolicyInput } from './input.ts'
 import { anyLeaf, completeInput, documentWith, read, tree, word } from './testing/arbitraries.ts'
 import { and, not, type Truth } from './truth.ts'
+
+const seed = printedSeed('rendered CEL')
 
 const rendered = (when: unknown, unless: unknown = { any: [] }) => asCel(read({ apiVersion: 'aegis.dev/policy/v1', effect: 'allow', actions: ['*'], resources: ['**'], when: when as object, unless: unless as object }, 'p'), wallClock)
 
@@ -59,7 +61,7 @@ test('the rendered CEL is true, false or an error exactly where the condition is
         seen[String(truth)]! += 1
       }
     }),
-    { numRuns: playsAll ? 20_000 : 1_000 },
+    { numRuns: playsAll ? 20_000 : 1_000, seed },
   )
   for (const count of Object.values(seen)) expect(count).toBeGreaterThan(200)
 })

@@ -127,6 +127,7 @@ test.each([
 test.each<[string, object]>([
   ['a text that is no address, to `cidr`', { attr: 'context.labels.team', op: 'cidr', value: '10.0.0.0/8' }],
   ['a number, to `contains`', { attr: 'request.replicas', op: 'contains', value: 'a' }],
+  ['a text, asked whether it contains a number', { attr: 'context.labels.team', op: 'contains', value: 3 }],
   ['a list of objects, to `containsAny`', { attr: 'context.things', op: 'containsAny', value: ['a'] }],
   ['a list of objects, to `contains`', { attr: 'context.things', op: 'contains', value: 'a' }],
 ])('unknown, and so a deny holds: %s', (_what, when) => {

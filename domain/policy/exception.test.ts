@@ -5,13 +5,13 @@ import { playsAll } from '../../tests/helpers/draw.ts'
 import { decide } from './decide.ts'
 import type { Decision } from './decision.ts'
 import type { PolicyDocument } from './document.ts'
-import { exceptionApiVersion, type ExceptionDocument } from './exception.ts'
+import { exceptionApiVersion, isMisplaced, type ExceptionDocument } from './exception.ts'
 import type { PolicyInput } from './input.ts'
 import { proceedUnder } from './mode.ts'
 import { parseException } from './parse-exception.ts'
 import { simulation } from './simulate.ts'
 import { compileSnapshot } from './snapshot.ts'
-import { anyLeaf, extra, input, newYear, dayMs, policies, tree } from './testing/arbitraries.ts'
+import { anyLeaf, extra, input, newYear, dayMs, policies, read, tree } from './testing/arbitraries.ts'
 
 /** `npm run test:long` looks twenty times as far. */
 const check = <T extends [unknown, ...unknown[]]>(property: fc.IProperty<T>) => fc.assert(property, { numRuns: playsAll ? 20_000 : 1_000 })
@@ -65,10 +65,35 @@ test('a simulation sees what an exception opens, though no policy changed', () =
   }))
 })
 
+describe('an answer that an exception opens, or will', () => {
+  const scope = { apiVersion: 'aegis.dev/policy/v1', actions: ['*'], resources: ['**'] }
+  const documents = [read({ ...scope, effect: 'allow' }, 'all'), read({ ...scope, effect: 'deny' }, 'extra')]
+  const request = { ...fc.sample(input, 1)[0]!, type: 'self_healing' as const, now: newYear + 10 * dayMs }
+  const until = (changes: object) => decided(documents, request, [exception(changes)]).validUntil
+  const at = (hours: number) => newYear + 10 * dayMs + hours * 3_600_000
+  const text = (hours: number) => new Date(at(hours)).toISOString()
+
+  test.each<[string, object, number]>([
+    ['until the exception ends', { expiresAt: text(5) }, at(5)],
+    ['until the exception begins', { notBefore: text(3) }, at(3)],
+    ['until a window of the exception turns', { when: { time: { zone: 'UTC', windows: [{ from: '00:00', to: '02:00' }] } } }, at(2)],
+  ])('holds %s', (_until, changes, expected) => expect(until(changes)).toBe(expected))
+
+  test('is one of another snapshot', () => {
+    const hashOf = (exceptions: ExceptionDocument[]) => compileSnapshot(documents, { ...compiling, exceptions }).hash
+    expect(new Set([hashOf([]), hashOf([exception()]), hashOf([exception({ reason: 'another' })]), hashOf([exception(), exception({ id: 'y' })])]).size).toBe(4)
+  })
+})
+
+test('an exception from an allow, or from no policy, is misplaced', () => {
+  const documents = (['allow', 'deny', 'require_approval'] as const).map((effect) => read({ apiVersion: 'aegis.dev/policy/v1', effect, actions: ['*'], resources: ['**'] }, effect.replace('_', '-')))
+  expect(['allow', 'nobody', 'deny', 'require-approval'].map((policy) => isMisplaced(exception({ policy }), documents))).toEqual([true, true, false, false])
+})
+
 test.each([
   ['one person for both', { approvedBy: 'ann' }, 'approvedBy'],
   ['one person for both, spelt in two ways', { approvedBy: ' Ann ' }, 'approvedBy'],
-  ['more than a month', { expiresAt: new Date(newYear + 31 * dayMs).toISOString() }, 'expiresAt'],
+  ['more than thirty days', { expiresAt: new Date(newYear + 30 * dayMs + 1000).toISOString() }, 'expiresAt'],
   ['an end before the beginning', { expiresAt: from }, 'expiresAt'],
   ['a misspelt field', { resource: ['**'] }, 'resource'],
   ['no reason', { reason: '' }, 'reason'],

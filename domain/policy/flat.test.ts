@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { wallClock, zoneExists } from '../../adapters/policies/zones.ts'
-import { playsAll, seed } from '../../tests/helpers/draw.ts'
+import { playsAll, printedSeed } from '../../tests/helpers/draw.ts'
 import { pathText } from './check.ts'
 import { decide } from './decide.ts'
 import type { PolicyDocument } from './document.ts'
 import { distinctIds, importFlat, isFlat } from './flat.ts'
 import { compileSnapshot } from './snapshot.ts'
 import { flatPolicy, flatRequest, inputOf, plainReading } from './testing/flat.ts'
+
+const seed = printedSeed('flat shape')
 
 const least = { name: 'Restart by night', effect: 'allow', actions: ['restart_pod'], resources: ['*'], conditions: {} }
 const read = (value: unknown) => importFlat(value, { zoneExists })

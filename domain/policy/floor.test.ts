@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { playsAll, seed } from '../../tests/helpers/draw.ts'
+import { playsAll, printedSeed } from '../../tests/helpers/draw.ts'
 import { deploymentSample } from '../actions/fixtures/deployment.ts'
 import { rollbackDeployment } from '../actions/rollback_deployment.ts'
 import type { Plan, ScaleDeploymentPlan } from '../plan.ts'
@@ -7,6 +7,8 @@ import type { Principal } from '../remediation.ts'
 import { capByFloor, floorTtlMs, type FloorFacts } from './floor.ts'
 import type { Approval } from './input.ts'
 import { proceeds, type Capped, type Proceed } from './mode.ts'
+
+const seed = printedSeed('floor')
 
 const now = Date.UTC(2026, 5, 3, 12)
 const alice: Principal = { id: 'alice', kind: 'person', owner: 'alice', roles: ['admin'] }

@@ -1,10 +1,12 @@
 import fc from 'fast-check'
-import { playsAll, seed } from '../../tests/helpers/draw.ts'
+import { playsAll, printedSeed } from '../../tests/helpers/draw.ts'
 import type { Rung } from '../autonomy/rung.ts'
 import { standingOf } from '../autonomy/standing.ts'
 import { modes, strictestMode, type Mode } from '../remediation.ts'
 import type { Decision } from './decision.ts'
 import { capByMode, proceeds, rungsOf } from './mode.ts'
+
+const seed = printedSeed('modes')
 
 const decision = (over: Partial<Decision> = {}): Decision =>
   ({ effect: 'allow', code: 'allowed', message: 'allowed by policy `scale`', mode: 'auto', binding: [{ id: 'scale', mode: 'auto' }], breaches: [], approvals: { met: false }, ...over }) as Decision

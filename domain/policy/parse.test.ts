@@ -88,6 +88,7 @@ test.each<[string, object, string]>([
   ['validity upside down', { validity: { notBefore: '2027-01-01T00:00:00Z', notAfter: '2026-01-01T00:00:00Z' } }, 'validity: `notBefore` must be before `notAfter`'],
   ['a label that reaches a prototype', { labels: JSON.parse('{"__proto__": "x"}') as object }, 'labels.__proto__: `__proto__` cannot be a label'],
   ['a document too large', { labels: Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`k${i}`, 'x'.repeat(200)])) }, 'document: larger than 32768 bytes'],
+  ['a document too large in bytes, though not in characters', { labels: Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`k${i}`, '€'.repeat(200)])) }, 'document: larger than 32768 bytes'],
 ])('refused, and the place is named: %s', (_name, change, expected) => {
   expect(complaints(change)).toEqual(expect.arrayContaining([expect.stringContaining(expected)]))
 })

@@ -2,6 +2,14 @@
 export const playsAll = process.env['AEGIS_TEST_LONG'] !== undefined
 export const seed = Number(process.env['AEGIS_TEST_SEED'] ?? 1_680_829_447)
 
+const freshSeed = Number(process.env['AEGIS_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+
+/** For properties: new each run, and printed, so that what was played can be played again. */
+export function printedSeed(of: string): number {
+  process.stderr.write(`${of}: AEGIS_TEST_SEED=${freshSeed}\n`)
+  return freshSeed
+}
+
 /** `count` of them, different ones for each seed, in their own order. */
 export function drawn<T>(all: readonly T[], count: number, from = seed): T[] {
   const random = randomOf(from)

@@ -9,7 +9,7 @@ import type { CompiledPolicy } from '../snapshot.ts'
 import { byAction, isEnforced, type Area, type Covering } from './areas.ts'
 import { firstCells } from './cells.ts'
 import type { Finding } from './finding.ts'
-import { decisionOn, determines, requestsIn, truthOf, witnessIn, type Ground } from './witness.ts'
+import { decisionOn, determines, requestsIn, spendOn, truthOf, witnessIn, type Ground } from './witness.ts'
 
 /**
  * A deny that is true or unknown wherever the allow is leaves the allow nothing to permit, and, since
@@ -20,7 +20,7 @@ export function deadAllows(ground: Ground, areas: readonly Area[], { maybe }: Co
   return areas.filter(({ policy }) => policy.document.effect === 'allow').flatMap((allow) => {
     for (const deny of denies(firstCells(allow.actions, 1)[0]!)) {
       if (!maybe(deny, allow)) continue
-      const witness = witnessOf(ground, allow, (input) => truthOf(allow.policy, input) === true && determines(decisionOn(ground, input), deny.policy))
+      const witness = witnessOf(ground, allow, (input) => truthOf(ground, allow.policy, input) === true && determines(decisionOn(ground, input), deny.policy))
       if (witness) return [deadAllow(allow.policy, deny.policy, witness)]
     }
     return []
@@ -53,7 +53,7 @@ function redundant(ground: Ground, area: Area, others: readonly Area[], fully: C
   for (const other of others) {
     if (other.policy.document.effect !== effect || !fully(other, area) || !binds(other.policy, area.policy)) continue
     const witness = witnessOf(ground, area, (input) =>
-      truthOf(area.policy, input) === true && truthOf(other.policy, input) === true && isSameWithout(ground, area.policy, input))
+      truthOf(ground, area.policy, input) === true && truthOf(ground, other.policy, input) === true && isSameWithout(ground, area.policy, input))
     if (witness) return redundancy(area.policy, other.policy, witness)
   }
   return undefined
@@ -70,10 +70,11 @@ function binds({ document: other, obligations: its }: CompiledPolicy, { document
     (strictestMode(other.mode, document.mode) === other.mode && canonicalJson(mergeObligations(its, obligations)) === canonicalJson(mergeObligations(its, its)))
 }
 
-function isSameWithout({ snapshot }: Ground, policy: CompiledPolicy, given: PolicyInput): boolean {
+function isSameWithout(ground: Ground, policy: CompiledPolicy, given: PolicyInput): boolean {
   const read = readRequest(given)
   if (read.problem !== undefined) return false
-  const scope = scopeOf(snapshot, read.input, read.segments)
+  const scope = scopeOf(ground.snapshot, read.input, read.segments)
+  spendOn(ground, scope)
   const [all, rest] = [scope, scope.filter((one) => one !== policy)].map((policies) => {
     const { effect, code, obligations, mode } = ruleOn(read.input, policies)
     return canonicalJson({ effect, code, obligations, mode })

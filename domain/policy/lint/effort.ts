@@ -2,12 +2,12 @@ import type { CompiledPolicy } from '../snapshot.ts'
 import { placedLeaves } from './places.ts'
 
 /**
- * What one rule may still spend, in about a microsecond each. Lint is asked of whatever people write, so where it is used
- * up the rule claims nothing more, and the report says so.
+ * What one rule may still spend, in about a microsecond each; so may what all rules share (`spaceOf`). Lint is asked of
+ * whatever people write, so where it is used up nothing more is claimed, and the report says so.
  */
 export type Effort = { left: number }
 
-const mostEffort = 2_000_000
+const mostEffort = 1_000_000
 export const freshEffort = (): Effort => ({ left: mostEffort })
 
 /** False when there is nothing left to spend. */
@@ -16,11 +16,22 @@ export function spend(effort: Effort, units: number): boolean {
   return effort.left >= 0
 }
 
+/** False, and nothing is spent, where it is more than is left. */
+export const afford = (effort: Effort, units: number): boolean => effort.left >= units && spend(effort, units)
+
 export const isSpent = ({ left }: Effort): boolean => left < 0
 
-/** Leaves, windows and globs: what comparisons grow with. */
+/** Leaves, windows and globs: what comparisons and decisions grow with. */
 const sizeOf = ({ document }: CompiledPolicy): number =>
   document.resources.length + document.actions.length + placedLeaves(document).reduce((sum, { leaf }) => sum + ('time' in leaf && 'windows' in leaf.time ? leaf.time.windows.length : 1), 0)
+
+const partUnits = 0.6
+/** An expression in CEL takes as much as so many conditions. */
+const partsOfExpression = 15
+
+/** What it takes to ask a policy once, and to explain what it answers. */
+export const askUnits = (policy: CompiledPolicy): number =>
+  partUnits * (sizeOf(policy) + partsOfExpression * placedLeaves(policy.document).filter(({ leaf }) => 'cel' in leaf).length)
 
 /** A policy of this size is never left out, however many there are. */
 const smallSize = 16

@@ -311,3 +311,14 @@ test('policies that are too large together are left out by name, and the smaller
   expect(leftOut).toContainEqual({ code: 'L1', reason: expect.stringMatching(/together these policies are too large to compare: `p\d+`.* more are left out/) })
   expect(findings).toContainEqual(expect.objectContaining({ code: 'L1', policy: 'p0', others: ['p1'] }))
 })
+
+test.each<[string, (at: number, of: number) => unknown, number, number, RegExp]>([
+  ['facts of their own', (at, of) => leaf(`context.labels.a${at}-${of}`, 'eq', 'x'), 40, 60, /^L[58] there is too much to look through/],
+  ['ever new values of one fact', (at, of) => leaf('context.labels.app', 'eq', `${at}-${of}`), 500, 12, /^L1 too many conditions ask `context.labels.app`/],
+])('policies that ask for %s are linted within 20 s of processor time, and what was left out is told', (_what, part, policies, parts, told) => {
+  const made = Array.from({ length: policies }, (_, at) => [allow, deny, ask][at % 3]!({ actions: ['*'], resources: ['k8s:**'], when: { any: Array.from({ length: parts }, (_, of) => part(at, of)) } }))
+  const before = process.cpuUsage()
+  const { leftOut } = lint(made)
+  expect(process.cpuUsage(before).user).toBeLessThan(20_000_000)
+  expect(leftOut.map(({ code, reason }) => `${code} ${reason}`)).toContainEqual(expect.stringMatching(told))
+})

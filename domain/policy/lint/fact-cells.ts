@@ -2,6 +2,7 @@ import { roles } from '../../remediation.ts'
 import type { AttributeLeaf, Scalar } from '../document.ts'
 import { requestTypes } from '../input.ts'
 import { scaleOf } from '../scales.ts'
+import { freshEffort, type Effort } from './effort.ts'
 import { beginsWith, endsWith, exactly, globPattern, includes, textCells, type TextPattern } from './text-cells.ts'
 
 const mostListItems = 7
@@ -21,11 +22,11 @@ const closed: Readonly<Record<string, readonly unknown[]>> = {
 }
 
 /** For one fact: a value of each kind that its leaves could tell apart. What is missing or of an odd type is one, too. */
-export function factCells(attr: string, leaves: readonly AttributeLeaf[]): FactCells {
+export function factCells(attr: string, leaves: readonly AttributeLeaf[], effort: Effort = freshEffort()): FactCells {
   if (Object.hasOwn(closed, attr)) return { samples: [...closed[attr]!], opaque: new Set() }
   // Whoever asks always has an id and an owner.
   const named = attr === 'principal.id' || attr === 'principal.owner'
-  const texts = textSamples(attr, leaves, !named)
+  const texts = textSamples(attr, leaves, !named, effort)
   const lists = listSamples(leaves)
   const opaque = new Set([...texts.opaque, ...lists.opaque])
   const samples = [...numberSamples(leaves), ...texts.samples, ...lists.samples, true, false, undefined, { odd: true }]
@@ -61,7 +62,7 @@ const patternOf = ({ op, value }: AttributeLeaf): TextPattern | undefined => {
 
 const isPatternLeaf = ({ op }: AttributeLeaf): boolean => op === 'prefix' || op === 'suffix' || op === 'contains' || op === 'glob'
 
-function textSamples(attr: string, leaves: readonly AttributeLeaf[], mayBeEmpty: boolean): Part<string> {
+function textSamples(attr: string, leaves: readonly AttributeLeaf[], mayBeEmpty: boolean, effort: Effort): Part<string> {
   const compared = leaves.filter((leaf) => !isPatternLeaf(leaf) && !isListLeaf(leaf) && leaf.op !== 'cidr')
   const constants = [...new Set([...(scaleOf(attr) ?? []), ...compared.flatMap(valuesOf).filter((value) => typeof value === 'string')])]
   const networks = leaves.filter(({ op }) => op === 'cidr')
@@ -69,7 +70,7 @@ function textSamples(attr: string, leaves: readonly AttributeLeaf[], mayBeEmpty:
   if (matching.length === 0) return { samples: [...constants, freshText(constants)], opaque: networks }
   const patterns = matching.map(patternOf).filter((pattern) => pattern !== undefined)
   const few = constants.length <= mostConstantsBesidePatterns && patterns.length >= matching.filter(({ value }) => typeof value === 'string').length
-  const texts = few ? textCells([...constants.map(exactly), ...patterns], mayBeEmpty) : undefined
+  const texts = few ? textCells([...constants.map(exactly), ...patterns], mayBeEmpty, effort) : undefined
   if (texts) return { samples: [...new Set([...constants, ...texts])], opaque: networks }
   return { samples: [...constants, freshText(constants)], opaque: [...networks, ...matching] }
 }

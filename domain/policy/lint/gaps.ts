@@ -4,15 +4,14 @@ import { minuteMs } from '../calendar.ts'
 import { compileGlob } from '../glob.ts'
 import type { PolicyInput } from '../input.ts'
 import { parseResource } from '../names.ts'
-import type { WallClock } from '../time.ts'
 import { isEnforced, type Area } from './areas.ts'
 import { cellsWhere, firstCells, has, type Axis, type Cells } from './cells.ts'
 import { hourText } from './dates.ts'
+import { spend } from './effort.ts'
 import { ownActions } from './facts.ts'
 import type { Finding } from './finding.ts'
 import { cellAt, weekCellAt } from './moment-cells.ts'
 import type { Box } from './region.ts'
-import type { Space } from './space.ts'
 import { decisionOn, requestsIn, witnessIn, type Ground } from './witness.ts'
 
 const hourMs = 3_600_000
@@ -45,7 +44,7 @@ function coverage(ground: Ground, permitting: readonly Area[], start: number): (
   const { actions, types, fact } = ground.space
   const severity = fact('context.severity')
   const found = new Map<string, Hours>()
-  const hoursOf = hoursReader(ground.space, ground.wallClock, start)
+  const hoursOf = hoursReader(ground, start)
   for (const { sure, scope } of permitting) {
     // Where it is too much to say exactly where a policy holds, it may hold anywhere in its scope.
     for (const box of sure ?? [scope]) {
@@ -63,8 +62,11 @@ function coverage(ground: Ground, permitting: readonly Area[], start: number): (
   return (action, word) => found.get(`${action} ${word}`) ?? 0n
 }
 
+/** What it takes to ask a moment. */
+const momentUnits = 0.05
+
 /** In which hours some minute is within the box's times. */
-function hoursReader({ instants, weeks }: Space, wallClock: WallClock, start: number): (box: Box) => Hours {
+function hoursReader({ space: { instants, weeks }, wallClock, effort }: Ground, start: number): (box: Box) => Hours {
   const perHour = minutesToAsk([...weeks, instants])
   const moments = Array.from({ length: hoursAhead }, (_, hour) => perHour.map((minute) => start + (hour * 60 + minute) * minuteMs)).flat()
   const cells = new Map<Axis, (number | undefined)[]>()
@@ -78,7 +80,8 @@ function hoursReader({ instants, weeks }: Space, wallClock: WallClock, start: nu
     const timed = [...box].filter(([{ kind }]) => kind === 'week' || kind === 'instant')
     if (timed.length === 0) return allHours
     const key = timed.map(([axis, set]) => `${axis.kind} ${axis.key} ${set}`).join()
-    const found = known.get(key) ?? openHours(timed.map(([axis, set]) => openAt(cellsOf(axis), axis, set)), perHour.length)
+    // Where nothing more can be spent it may hold at any hour, and nothing is claimed.
+    const found = known.get(key) ?? (!spend(effort, timed.length * moments.length * momentUnits) ? allHours : openHours(timed.map(([axis, set]) => openAt(cellsOf(axis), axis, set)), perHour.length))
     known.set(key, found)
     return found
   }

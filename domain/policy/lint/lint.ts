@@ -3,7 +3,7 @@ import type { PolicySnapshot } from '../snapshot.ts'
 import type { WallClock } from '../time.ts'
 import { areaOf, covering } from './areas.ts'
 import { deadAllows, redundantPolicies } from './covered.ts'
-import { admit, freshEffort, isSpent } from './effort.ts'
+import { admit, askUnits, freshEffort, isSpent } from './effort.ts'
 import { byPlace, named, type Code, type Finding, type LeftOut, type LintReport } from './finding.ts'
 import { uncoveredCells } from './gaps.ts'
 import { impossibleConditions } from './impossible.ts'
@@ -42,11 +42,12 @@ export function lintPolicies(snapshot: PolicySnapshot, { nowMs, wallClock, tzdat
   const { compared, tooLarge } = admit(policies)
   const space = spaceOf(compared, nowMs, wallClock)
   const areas = compared.map((policy) => areaOf(space, policy))
+  const units = new Map(policies.map((policy) => [policy, askUnits(policy)]))
   const part: LeftOut[] = []
   /** Each rule has the same to spend, so that none lives at the cost of another. */
   function within<T>(code: Code, rule: (ground: Ground) => T): T {
     const effort = freshEffort()
-    const found = rule({ snapshot, space, nowMs, wallClock, tzdata, effort })
+    const found = rule({ snapshot, space, nowMs, wallClock, tzdata, units, effort })
     if (isSpent(effort)) part.push({ code, reason: `there is too much to look through: ${code} was looked for in part only. Lint fewer policies at a time, or say less in each` })
     return found
   }
@@ -72,8 +73,11 @@ export function lintPolicies(snapshot: PolicySnapshot, { nowMs, wallClock, tzdat
     ...opaqueLeaves(policies),
   ]
   const large = areas.filter(({ sure, maybe }) => !sure || !maybe).map(({ policy }) => policy.document.id)
-  return { findings: findings.sort(byPlace), leftOut: [...leftOut(history, large, [...tooLarge]), ...part] }
+  return { findings: findings.sort(byPlace), leftOut: [...leftOut(history, large, [...tooLarge]), ...unasked(space.tooMany), ...part] }
 }
+
+const unasked = (keys: readonly string[]): LeftOut[] =>
+  keys.length === 0 ? [] : [{ code: 'L1', reason: `too many conditions ask ${named(keys)} for too many values: nothing is claimed that rests on some of them. Lint fewer policies at a time` }]
 
 const idsOf = (findings: readonly Finding[]): ReadonlySet<string> => new Set(findings.flatMap(({ policy }) => policy ?? []))
 

@@ -36,7 +36,7 @@ const outranked = ({ policy: { document } }: Area, denies: string[], witness: Po
 
 function overlap(ground: Ground, allow: Area, deny: Area): PolicyInput | null {
   const confirms = (input: PolicyInput): boolean =>
-    truthOf(allow.policy, input) === true && truthOf(deny.policy, input) === true && determines(decisionOn(ground, input), deny.policy)
+    truthOf(ground, allow.policy, input) === true && truthOf(ground, deny.policy, input) === true && determines(decisionOn(ground, input), deny.policy)
   if (!spend(ground.effort, allow.globs.length * deny.globs.length)) return null
   const pairs = allow.globs.flatMap((glob) => deny.globs.map((other) => [glob, other] as const)).filter(([glob, other]) => mayMeet(glob, other))
   if (pairs.length === 0) return null

@@ -16,7 +16,7 @@ type Bound = { path: string; permits(percent: number): boolean; refuses(input: P
 
 export const flooredPercents = (ground: Ground, areas: readonly Area[]): Finding[] =>
   areas.filter((area) => isEnforced(area) && onePodAtATime(area).length > 0).flatMap((area) =>
-    [...obliged(ground, area), ...asked(area)].flatMap((bound) => floored(ground, area, bound)))
+    [...obliged(ground, area), ...asked(ground, area)].flatMap((bound) => floored(ground, area, bound)))
 
 /** Actions that can take one ready pod; a rollback may replace them all. */
 const onePodAtATime = ({ policy: { document } }: Area): string[] =>
@@ -28,7 +28,7 @@ function obliged(ground: Ground, { policy: { obligations: { maxPercent } } }: Ar
   return [{ path: 'obligations.maxPercent', permits: (percent) => percent <= maxPercent, refuses: (input) => breaks(input) }]
 }
 
-function asked({ policy }: Area): Bound[] {
+function asked(ground: Ground, { policy }: Area): Bound[] {
   return placedLeaves(policy.document).flatMap(({ leaf, path, positive }) => {
     if (!('attr' in leaf) || leaf.attr !== 'request.percentOfReady') return []
     const test = compileLeaf(leaf)
@@ -36,7 +36,7 @@ function asked({ policy }: Area): Bound[] {
     return [{
       path,
       permits: (percent: number) => test(percent) === (positive === permitting),
-      refuses: (input: PolicyInput, larger: PolicyInput) => truthOf(policy, input) === !permitting && truthOf(policy, larger) === permitting,
+      refuses: (input: PolicyInput, larger: PolicyInput) => truthOf(ground, policy, input) === !permitting && truthOf(ground, policy, larger) === permitting,
     }]
   })
 }

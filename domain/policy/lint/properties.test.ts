@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { wallClock } from '../../../adapters/policies/zones.ts'
-import { playsAll, seed } from '../../../tests/helpers/draw.ts'
+import { playsAll, printedSeed } from '../../../tests/helpers/draw.ts'
 import { compileLeaf } from '../operators.ts'
 import { decide } from '../decide.ts'
 import type { AttributeLeaf, PolicyDocument } from '../document.ts'
@@ -16,6 +16,8 @@ import type { Code, Finding } from './finding.ts'
 import { lintPolicies } from './lint.ts'
 import { commonShapes, concreteResource, globCovers, mayMeet } from './resources.ts'
 import { beginsWith, endsWith, exactly, globPattern, includes, textCells } from './text-cells.ts'
+
+const seed = printedSeed('lint')
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const compile = (documents: readonly PolicyDocument[]) => compileSnapshot(documents, { sha256, wallClock })

@@ -47,7 +47,7 @@ function skippedWindow(ground: Ground, { policy, sure = [], globs }: Area, zone:
   const [first] = lost
   if (!first) return []
   // The same request is answered by the window on another day, and not at the minute the clocks go forward.
-  const shows = (input: PolicyInput): boolean => truthOf(policy, input) === true && truthOf(policy, { ...input, now: first.gap.at }) !== true
+  const shows = (input: PolicyInput): boolean => truthOf(ground, policy, input) === true && truthOf(ground, policy, { ...input, now: first.gap.at }) !== true
   const usual = sure.length === 0 ? null : witnessIn(requestsOf(ground, sure, globs), shows)
   const dates = lost.map(({ day }) => dateText(day)).join(', ')
   return [{

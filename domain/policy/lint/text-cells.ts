@@ -2,6 +2,7 @@
  * Texts by which patterns they match: one shortest text for every combination that occurs. All patterns are
  * walked at once, a character at a time, so that what is not found does not exist.
  */
+import { freshEffort, spend, type Effort } from './effort.ts'
 
 /** A literal character, `*` (any run without `/`) or `any` (any run at all). */
 type Token = { char: string } | { run: 'segment' | 'any' }
@@ -67,6 +68,7 @@ function step(tokens: readonly Token[], places: Places, char: string): Places {
 const mostStates = 2_000
 /** Steps of one alternative by one character. */
 const mostSteps = 200_000
+const stepUnits = 0.5
 const mostCells = 256
 
 /** A character that no pattern names stands for all of those. */
@@ -78,7 +80,7 @@ function freshOf(known: ReadonlySet<string>): string {
 }
 
 /** One text for each combination of patterns that some text matches, also the empty one if told so; undefined when there are too many. */
-export function textCells(patterns: readonly TextPattern[], mayBeEmpty = true): string[] | undefined {
+export function textCells(patterns: readonly TextPattern[], mayBeEmpty = true, effort: Effort = freshEffort()): string[] | undefined {
   const alternatives = patterns.flatMap((pattern, of) => pattern.map((tokens) => ({ tokens, of })))
   const named = new Set(alternatives.flatMap(({ tokens }) => tokens.flatMap((token) => ('char' in token ? [token.char] : []))))
   const alphabet = [freshOf(named), ...named, ...(named.has('/') ? [] : ['/'])]
@@ -99,7 +101,7 @@ export function textCells(patterns: readonly TextPattern[], mayBeEmpty = true): 
       const matched = new Set(alternatives.flatMap(({ tokens, of }, at) => (places[at]!.includes(tokens.length) ? [of] : [])))
       const cell = [...matched].sort((a, b) => a - b).join()
       if (!texts.has(cell)) texts.set(cell, text)
-      if (seen.size > mostStates || seen.size * alphabet.length * alternatives.length > mostSteps || texts.size > mostCells) return undefined
+      if (!spend(effort, alphabet.length * alternatives.length * stepUnits) || seen.size > mostStates || seen.size * alphabet.length * alternatives.length > mostSteps || texts.size > mostCells) return undefined
       next.push(...steps(walk))
     }
     front = next

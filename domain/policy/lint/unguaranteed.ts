@@ -12,20 +12,26 @@ import { decisionOn, determines, requestsIn, truthOf, witnessIn, type Ground } f
 /** Allows tried for a question that only comes up where something would be allowed. */
 const mostAllows = 50
 
+/** What it takes to look at one fact of a box. */
+const boxUnits = 0.5
+
 export function unguaranteedFacts(ground: Ground, areas: readonly Area[]): Finding[] {
   return areas
     .filter((area) => isEnforced(area) && area.policy.document.effect !== 'allow' && area.policy.document.type.includes('self_healing'))
-    .flatMap((area) => factsOf(area).flatMap((attr) => missingFact(ground, areas, area, attr)))
+    .flatMap((area) => {
+      const facts = factsOf(area)
+      const unsure = facts.length > 0 ? unsureOf(ground.space, area) : undefined
+      return facts.flatMap((attr) => missingFact(ground, areas, area, unsure, attr))
+    })
 }
 
 const factsOf = ({ policy: { document } }: Area): string[] =>
   [...new Set([...leavesOf(document.when), ...leavesOf(document.unless)].flatMap((leaf) => ('attr' in leaf && (knownFact(leaf.attr)?.guaranteed.length ?? 0) < ownActions.length ? [leaf.attr] : [])))]
 
-function missingFact(ground: Ground, areas: readonly Area[], area: Area, attr: string): Finding[] {
-  const unsure = unsureOf(ground.space, area)
+function missingFact(ground: Ground, areas: readonly Area[], area: Area, unsure: Region, attr: string): Finding[] {
   const lacking = ownActions.filter((action) => !knownFact(attr)?.guaranteed.includes(action))
   const shown = lacking.flatMap((action) => {
-    if (!spend(ground.effort, 10 * (unsure?.length ?? 0))) return []
+    if (!spend(ground.effort, 1 + boxUnits * (unsure ?? []).reduce((sum, { size }) => sum + size, 0))) return []
     const witness = witnessFor(ground, areas, area, unsureWithout(ground, unsure, attr, action))
     return witness ? [{ action, witness }] : []
   })
@@ -70,7 +76,7 @@ function usualFacts(box: Box, attr: string, action: string): Box {
 function witnessFor(ground: Ground, areas: readonly Area[], { policy, globs }: Area, boxes: readonly Box[]): PolicyInput | null {
   const { effect } = policy.document
   const confirms = (input: PolicyInput): boolean => {
-    if (truthOf(policy, input) !== 'unknown') return false
+    if (truthOf(ground, policy, input) !== 'unknown') return false
     const decision = decisionOn(ground, input)
     return decision.code === (effect === 'deny' ? 'deny_indeterminate' : 'approval_indeterminate') && determines(decision, policy)
   }

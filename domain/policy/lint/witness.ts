@@ -1,7 +1,9 @@
+import { candidatePlaces } from '../candidates.ts'
 import { decide } from '../decide.ts'
 import type { Decision } from '../decision.ts'
 import type { Glob } from '../glob.ts'
 import type { Facts, PolicyInput } from '../input.ts'
+import { parseResource } from '../names.ts'
 import { parseAttribute } from '../path.ts'
 import { evaluate } from '../ruling.ts'
 import type { CompiledPolicy, PolicySnapshot } from '../snapshot.ts'
@@ -22,13 +24,14 @@ export type Ground = {
   nowMs: number
   wallClock: WallClock
   tzdata: string
+  /** What it takes to ask each once. */
+  units: ReadonlyMap<CompiledPolicy, number>
   /** What the rule at work may still spend. */
   effort: Effort
 }
 
-/** What it takes to make a request up, and to ask for one policy's part in a decision. */
+/** What it takes to make a request up. */
 const requestUnits = 20
-const policyUnits = 3
 
 const mostActions = 3
 const mostChoices = 4
@@ -124,12 +127,21 @@ const merged = (input: PolicyInput, { context, request, target }: Given): Policy
   target: { ...input.target, ...target },
 })
 
-export const truthOf = (policy: CompiledPolicy, input: PolicyInput): Truth => evaluate(policy, input).truth
+export function truthOf({ units, effort }: Ground, policy: CompiledPolicy, input: PolicyInput): Truth {
+  spend(effort, 1 + units.get(policy)!)
+  return evaluate(policy, input).truth
+}
 
-export function decisionOn({ snapshot, effort }: Ground, input: PolicyInput): Decision {
-  const decision = decide(snapshot, input)
-  spend(effort, requestUnits + decision.candidates * policyUnits)
-  return decision
+export function decisionOn(ground: Ground, input: PolicyInput): Decision {
+  const segments = parseResource(input.resource, false)?.segments ?? []
+  const places = candidatePlaces(ground.snapshot.index, input.action, segments)
+  spendOn(ground, places.map((place) => ground.snapshot.policies[place]!))
+  return decide(ground.snapshot, input)
+}
+
+/** What asking each of these policies once takes. */
+export function spendOn({ units, effort }: Ground, policies: readonly CompiledPolicy[]): void {
+  spend(effort, requestUnits + policies.reduce((sum, policy) => sum + units.get(policy)!, 0))
 }
 
 export const determines = ({ determining }: Decision, { document }: CompiledPolicy): boolean => determining.some(({ id }) => id === document.id)

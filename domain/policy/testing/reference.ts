@@ -6,7 +6,7 @@ import type { Wall, WallClock } from '../time.ts'
  * The decision rule once more, as plainly as it can be said: no index, nothing compiled, nothing
  * shared with the engine but types. Where the two disagree, one of them is wrong.
  */
-export type ReferenceDecision = { effect: string; code: string; determining: string[]; overridden: string[] }
+export type ReferenceDecision = { effect: string; code: string; determining: string[]; overridden: string[]; mode: string; breaches: string[]; met: boolean }
 type Truth = true | false | 'unknown'
 
 /** What the engine, too, is given from outside. */
@@ -18,12 +18,13 @@ export function referenceDecision(policies: readonly PolicyDocument[], input: Po
   const judged = inScope.filter((p) => isValid(p, input.now, instant)).map((p) => ({ p, truth: kleeneAnd([ask(p.when, input, wallClock), negate(ask(p.unless, input, wallClock))]) }))
   const named = (effect: string, ...truths: Truth[]) => judged.filter(({ p, truth }) => p.effect === effect && truths.includes(truth)).map(({ p }) => p.id)
   const all = judged.filter(({ truth }) => truth === true).map(({ p }) => p.id)
-  const answer = (effect: string, code: string, determining: string[]): ReferenceDecision => ({
-    effect,
-    code,
-    determining: determining.toSorted(),
-    overridden: all.filter((id) => !determining.includes(id)).toSorted(),
-  })
+  const answer = (effect: string, code: string, determining: string[]): ReferenceDecision => {
+    const binding = effect === 'deny' ? [] : judged.filter(({ p, truth }) => p.effect !== 'deny' && truth !== false).map(({ p }) => p)
+    const met = isMet(binding, inScope, input, { wallClock, instant })
+    const [given, why] = effect === 'require_approval' && met ? ['allow', 'approved'] : [effect, code]
+    const mode = modes[Math.max(0, ...binding.map((p) => modes.indexOf(p.mode)))]!
+    return { effect: given, code: why, determining: determining.toSorted(), overridden: all.filter((id) => !determining.includes(id)).toSorted(), mode, breaches: broken(binding, input), met }
+  }
 
   const denies = named('deny', true, 'unknown')
   if (denies.length > 0) return answer('deny', named('deny', true).length > 0 ? 'explicit_deny' : 'deny_indeterminate', denies)
@@ -36,6 +37,29 @@ export function referenceDecision(policies: readonly PolicyDocument[], input: Po
 
 const isValid = ({ validity: { notBefore, notAfter } }: PolicyDocument, now: number, instant: Outside['instant']) =>
   (notBefore === null || now >= instant(notBefore)) && (notAfter === null || now < instant(notAfter))
+
+const modes = ['auto', 'approve', 'suggest', 'observe']
+const ms = (text: string) => Number(text.slice(0, -1)) * { s: 1_000, m: 60_000, h: 3_600_000 }[text.slice(-1)]!
+const bounds = <T>(binding: PolicyDocument[], name: string) => binding.map(({ obligations }) => (obligations as Record<string, T | undefined>)[name]).filter((one) => one !== undefined)
+
+function broken(binding: PolicyDocument[], { action, request, history: { sinceLastActionMs: since } }: PolicyInput): string[] {
+  const above = (name: string, given: unknown) => bounds<number>(binding, name).some((most) => !(typeof given === 'number' && given <= most))
+  const tooSoon = bounds<string>(binding, 'cooldown').some((text) => since !== null && !((since as number) >= ms(text)))
+  return [...(action.endsWith(':scale') && above('maxReplicas', request['replicas']) ? ['maxReplicas'] : []), ...(above('maxPercent', request['percentOfReady']) ? ['maxPercent'] : []), ...(tooSoon ? ['cooldownMs'] : [])]
+}
+
+/** Whether the approvals suffice that nothing has ended since they were given: minute by minute. */
+function isMet(binding: PolicyDocument[], inScope: PolicyDocument[], { now, principal, approvals }: PolicyInput, { wallClock, instant }: Outside): boolean {
+  const clock = (p: PolicyDocument, at: number) => JSON.stringify([isValid(p, at, instant), [...windowsIn(p.when), ...windowsIn(p.unless)].map(({ zone, windows }) => windows.some((one) => inWindow(one, wallClock(zone, at)!)))])
+  const turned = (from: number) => Array.from({ length: (now - from) / 60_000 }, (_, minute) => from + (minute + 1) * 60_000).some((at) => inScope.some((p) => clock(p, at) !== clock(p, from)))
+  const fresh = approvals.filter(({ at }) => at <= now && bounds<string>(binding, 'approvalTtl').every((ttl) => now < at + ms(ttl)) && !turned(at))
+  const people = fresh.filter(({ roles, owner, principalId }) => (roles.includes('approver') || roles.includes('admin')) && owner !== principal.owner && principalId !== principal.id)
+  const has = (name: string, key: 'groups' | 'roles') => bounds<string[]>(binding, name).flat().every((one) => people.some((person) => (person[key] as string[]).includes(one)))
+  return new Set(people.map(({ owner }) => owner)).size >= Math.max(1, ...bounds<number>(binding, 'minApprovals')) && has('approverGroups', 'groups') && has('approverRoles', 'roles')
+}
+type Recurring = { zone: string; windows: AnyWindow[] }
+const windowsIn = (condition: Condition): Recurring[] =>
+  'all' in condition ? condition.all.flatMap(windowsIn) : 'any' in condition ? condition.any.flatMap(windowsIn) : 'not' in condition ? windowsIn(condition.not) : 'time' in condition ? [condition.time as Recurring] : []
 
 export const coversAction = ({ actions }: PolicyDocument, { action }: PolicyInput) =>
   actions.some((pattern) => {
