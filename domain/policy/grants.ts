@@ -10,6 +10,7 @@ import type { AttributeLeaf } from './document.ts'
 import type { PolicyInput } from './input.ts'
 import { cellsWhere } from './lint/cells.ts'
 import type { Box } from './lint/region.ts'
+import { askUnits } from './lint/effort.ts'
 import { named } from './lint/finding.ts'
 import { mayMeet } from './lint/resources.ts'
 import { spaceOf, type Space } from './lint/space.ts'
@@ -54,7 +55,8 @@ export function grantsMore(before: PolicySnapshot, after: PolicySnapshot, { nowM
   const globs = [...new Map([...asked.keys()].flatMap(withEdges).flatMap(({ resources }) => resources).map((glob) => [glob.segments.join('/'), glob])).values()]
   const { places, whole } = placesIn([...new Set(open.flatMap(({ resources }) => resources))], globs)
   // What a search may cost has a bound of its own.
-  const ground = { snapshot: after, space, nowMs, wallClock, tzdata, effort: { left: Infinity } }
+  const units = new Map([...before.policies, ...after.policies].map((policy) => [policy, askUnits(policy)]))
+  const ground = { snapshot: after, space, nowMs, wallClock, tzdata, units, effort: { left: Infinity } }
   const confirm = { ...ground, before, after, momentIn: momentsOf(ground) }
   const effort: Effort = { left: most, open: !whole }
   for (const place of places) {
