@@ -5,7 +5,7 @@ import { mutationsBy } from '../../sandbox/audit.ts'
 import { alert, webhook } from '../helpers/alerts.ts'
 import { openJudge } from '../helpers/judge.ts'
 import { operator } from '../helpers/operator.ts'
-import { clusterNamed, freshDatabase, stack } from '../helpers/stack.ts'
+import { clusterNamed, eventually, freshDatabase, stack } from '../helpers/stack.ts'
 import { name, subjectFor } from '../helpers/subjects.ts'
 import { ownTemporalNamespace } from '../helpers/temporal.ts'
 
@@ -20,7 +20,12 @@ test('a fresh install looks, records what it would have done, and touches nothin
   const judge = openJudge(main, database)
   try {
     const admin = operator(aegis.url, aegis.apiKey)
-    expect(await admin.must('GET', '/api/v1/health')).toMatchObject({ status: 'ready', decision: { ok: true }, execution: { ok: true } })
+    // Who asks for work is looked up every few seconds: the first look may have come before the workers.
+    const health = await eventually('all is ready', async () => {
+      const said = await admin.must('GET', '/api/v1/health')
+      return said['status'] === 'ready' && said
+    })
+    expect(health).toMatchObject({ decision: { ok: true }, execution: { ok: true } })
     const { results } = await admin.must('POST', '/api/v1/alerts', webhook([alert({ namespace, deployment: name })]))
     expect(await judge.closed((results as { id: string }[])[0]!.id)).toMatchObject({ outcome: 'observed' })
     expect(await judge.closed(await admin.remediate(request))).toMatchObject({ outcome: 'observed' })
