@@ -30,7 +30,6 @@ const keyView = z.strictObject({
   revokedAt: z.string().nullable(),
 })
 
-const ownerForm = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$/
 const namespaceForm = /^([a-z0-9][a-z0-9-]{0,62}\*?\/|\*\/)?([a-z0-9][a-z0-9-]{0,62}\*?|\*)$/
 const audience = z.string().regex(shape.audienceForm, 'must be the AEGIS_AUDIENCE of an installation')
 const mostListed = 100
@@ -47,7 +46,7 @@ const create = route({
   tag,
   body: z.strictObject({
     caller: shape.labelName,
-    owner: z.string().regex(ownerForm, 'must name a person, such as ann@example.org'),
+    owner: shape.owner,
     roles: z.array(shape.role).min(1).max(shape.role.options.length).default(['service']),
     actions: z.array(shape.action).min(1).max(shape.action.options.length),
     namespaces: z.array(z.string().regex(namespaceForm, 'must be `shop`, `main/shop` or `team-*`')).min(1).max(mostListed),

@@ -1,5 +1,6 @@
 /** Shapes that several routes share, with the words their errors use. */
 import { z } from 'zod'
+import { canonicalUsername } from '../domain/identity.ts'
 import { actionNames, doors, faultClasses, modes, outcomes, phases, roles, severities, verdicts } from '../domain/remediation.ts'
 
 const labelForm = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
@@ -34,6 +35,9 @@ const replicasLimit = 1000
 export const replicas = z.int().min(0).max(replicasLimit)
 export const revision = z.int().min(1)
 export const planDigest = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be a plan digest: `sha256:` and 64 hex digits, as `GET /api/v1/remediations/:id` shows it')
+
+/** The person behind a key. Four eyes compare owners, so every spelling of one is one. */
+export const owner = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$/, 'must name a person, such as ann@example.org').transform(canonicalUsername)
 
 export const reason = z.string().trim().min(1).max(500)
 export const comment = z.string().max(1000)

@@ -1,13 +1,14 @@
 import { guardConfig, processEnvironment } from '../adapters/config.ts'
 import { connectCluster, freezeObjectOn } from '../adapters/kubernetes/client.ts'
 import { createLogger } from '../adapters/log.ts'
-import { createRegistry, healthServer } from '../adapters/metrics.ts'
-import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
+import { createRegistry } from '../adapters/metrics.ts'
+import { connectDatabase } from '../adapters/postgres/connect.ts'
 import { listen } from '../adapters/postgres/listen.ts'
 import { version } from '../adapters/version.ts'
 import { keepGuard } from './guard/keep.ts'
 import { createGuardMetrics } from './guard/metrics.ts'
 import { guardRound } from './guard/round.ts'
+import { serveLoops } from './loops.ts'
 
 /**
  * Makes each cluster itself refuse what is frozen, so that no worker has to be believed, and none has to be awake. It
@@ -31,23 +32,9 @@ const listener = listen(config.DATABASE_URL, ['aegis_freeze'], () => guards.forE
   onError: (failure) => log.warn({ err: failure }, 'listening for freezes broke off; they are looked for every second'),
 })
 
-const health = await healthServer({
-  host: config.AEGIS_HEALTH_HOST,
-  port: config.AEGIS_HEALTH_PORT,
-  registry,
-  live: () => true,
-  ready: async () => {
-    const states = [await databaseReady(db), ...guards.map(({ ready }) => ready())]
-    const reasons = states.flatMap((state) => (state.ok ? [] : [state.reason ?? 'it is not ready']))
-    return reasons.length === 0 ? { ok: true } : { ok: false, reason: reasons.join('; ') }
-  },
+await serveLoops({
+  ...{ db, registry, log, loops: guards, close: () => listener.close() },
+  health: { host: config.AEGIS_HEALTH_HOST, port: config.AEGIS_HEALTH_PORT },
+  doing: 'guarding',
+  about: { clusters: config.AEGIS_CLUSTERS.map((cluster) => cluster.name) },
 })
-log.info({ healthPort: health.port, clusters: config.AEGIS_CLUSTERS.map((cluster) => cluster.name) }, 'guarding')
-
-let stopping: Promise<void> | undefined
-const stop = async () => {
-  await Promise.all([listener.close(), ...guards.map((guard) => guard.stop())])
-  await health.close()
-  await db.destroy()
-}
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void (stopping ??= stop()))

@@ -2,14 +2,15 @@ import { processEnvironment, watcherConfig } from '../adapters/config.ts'
 import { connectCluster } from '../adapters/kubernetes/client.ts'
 import { faultView } from '../adapters/kubernetes/fault-view.ts'
 import { createLogger } from '../adapters/log.ts'
-import { createRegistry, healthServer } from '../adapters/metrics.ts'
-import { connectDatabase, databaseReady } from '../adapters/postgres/connect.ts'
+import { createRegistry } from '../adapters/metrics.ts'
+import { connectDatabase } from '../adapters/postgres/connect.ts'
 import { loadRules } from '../adapters/rules.ts'
 import { version } from '../adapters/version.ts'
 import { dwellMsByFault } from '../domain/rules/dwell.ts'
 import type { WatchRules } from '../domain/watch/observe.ts'
 import { wantedFor } from '../domain/watch/request.ts'
 import { isWatched } from '../domain/watch/scope.ts'
+import { serveLoops } from './loops.ts'
 import { watchCluster } from './watch/cluster.ts'
 import { handover } from './watch/handover.ts'
 import { createWatcherMetrics } from './watch/metrics.ts'
@@ -50,23 +51,9 @@ const clusters = config.AEGIS_CLUSTERS.map(({ name: cluster, kubeconfig }) => {
   })
 })
 
-const health = await healthServer({
-  host: config.AEGIS_HEALTH_HOST,
-  port: config.AEGIS_HEALTH_PORT,
-  registry,
-  live: () => true,
-  ready: async () => {
-    const states = [await databaseReady(db), ...clusters.map(({ ready }) => ready())]
-    const reasons = states.flatMap((state) => (state.ok ? [] : [state.reason ?? 'it is not ready']))
-    return reasons.length === 0 ? { ok: true } : { ok: false, reason: reasons.join('; ') }
-  },
+await serveLoops({
+  ...{ db, registry, log, loops: clusters },
+  health: { host: config.AEGIS_HEALTH_HOST, port: config.AEGIS_HEALTH_PORT },
+  doing: 'watching',
+  about: { clusters: clusters.map((cluster) => cluster.name), rules: ruleSet.hash },
 })
-log.info({ healthPort: health.port, clusters: clusters.map((cluster) => cluster.name), rules: ruleSet.hash }, 'watching')
-
-let stopping: Promise<void> | undefined
-const stop = async () => {
-  await Promise.all(clusters.map((cluster) => cluster.stop()))
-  await health.close()
-  await db.destroy()
-}
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void (stopping ??= stop()))

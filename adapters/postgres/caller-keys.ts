@@ -103,7 +103,7 @@ type CredentialRow = Pick<KeyRow, 'key_id' | 'caller' | 'owner' | 'roles' | 'alg
   now: Date
 }
 
-/** In the order of `keyIds`, which may be anything a caller claims; undefined for what is no key of ours. */
+/** In the order of `keyIds`, which may be anything a caller claims; undefined for what is no key of ours. Whose owner's account is disabled counts as revoked. */
 export const findCallerKeys = guarded(async (db: Knex, keyIds: readonly string[]): Promise<(CallerCredential | undefined)[]> => {
   const found = await rows<CredentialRow>(db, findSql, { keyIds: keyIds.filter(isUuidV7) })
   const keys = new Map(found.map((row) => [row.key_id, toCredential(row)]))
@@ -112,8 +112,9 @@ export const findCallerKeys = guarded(async (db: Knex, keyIds: readonly string[]
 
 const findSql = `
   select key_id, caller, owner, roles, algorithm, sealed_secret, sealed_by, public_key, actions, namespaces, max_replicas, audiences,
-    state, retires_at, clock_timestamp() as now
-  from control.caller_key where key_id = any(:keyIds::uuid[])`
+    case when exists (select from control.users u where u.username = k.owner and u.state = 'disabled') then 'revoked' else k.state end as state,
+    retires_at, clock_timestamp() as now
+  from control.caller_key k where key_id = any(:keyIds::uuid[])`
 
 function toCredential(row: CredentialRow): CallerCredential {
   return { ...shownOf(row), material: materialOf(row), state: row.state, retiresAtMs: row.retires_at?.getTime() ?? null, nowMs: row.now.getTime() }

@@ -1,7 +1,6 @@
 import type { Knex } from 'knex'
-import { distinctRoles } from '../../domain/identity.ts'
 import type { LedgerActor } from '../../domain/ledger.ts'
-import type { Binding, Principal, Role } from '../../domain/remediation.ts'
+import type { Binding, Role } from '../../domain/remediation.ts'
 import { guarded } from './failures.ts'
 import { actorOf, appendEntry } from './ledger.ts'
 import { fromCursor, toPage, type Page } from './pages.ts'
@@ -59,10 +58,6 @@ export const heldBindings = (of: string): string => `coalesce((
 
 const columns = `u.user_id, u.username, u.display_name, u.state, u.password_hash is not null as has_password, u.oidc_issuer, u.oidc_sub, u.groups,
   ${heldBindings('u')} as bindings, u.created_by, u.created_at, u.changed_at`
-
-export const userPrincipal = ({ userId, username, bindings, groups }: { userId: string; username: string; bindings: Binding[]; groups: string[] }): Required<Principal> => ({
-  id: `user:${userId}`, kind: 'person', owner: username, roles: distinctRoles(bindings), bindings, groups,
-})
 
 export type Created = { created: true; user: User } | { created: false; because: 'username_taken' }
 

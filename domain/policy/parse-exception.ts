@@ -1,3 +1,4 @@
+import { canonicalUsername } from '../identity.ts'
 import { parseInstant } from './calendar.ts'
 import { fieldsOf, filledListOf, isRecord, oneOf, problemList, textOf, type Fields, type Problem, type Report } from './check.ts'
 import { exceptionApiVersion, longestExceptionMs, type ExceptionDocument } from './exception.ts'
@@ -40,7 +41,7 @@ function readException(fields: Fields, budget: Budget): ExceptionDocument | unde
 }
 
 /** However somebody is spelt, a second spelling is no second person. */
-const person = (name: string): string => name.trim().toLowerCase().normalize('NFKC')
+const person = (name: string): string => canonicalUsername(name.normalize('NFKC'))
 
 function instantOf(fields: Fields, key: string, report: Report): string | undefined {
   const text = textOf(fields[key], [key], report)

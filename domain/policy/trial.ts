@@ -16,6 +16,6 @@ export function capByTrial(capped: Capped, policies: string[], trialMs: number):
   if (policies.length === 0 || (proceed !== 'act' && proceed !== 'ask')) return { ...capped, trial: null }
   const names = policies.map((id) => `\`${id}\``).join(', ')
   const would = proceed === 'act' ? 'this would have been done' : 'a person would have been asked'
-  const message = `policy ${names} is in its trial of ${trialMs / 3_600_000} h (AEGIS_POLICY_TRIAL_MS): ${would}; a person may start it, and \`aegis policy trial\` lists the like`
+  const message = `policy ${names} is in its trial of ${trialMs / 3_600_000} h (AEGIS_POLICY_TRIAL_MS): ${would}; do it by hand meanwhile, and see with \`aegis policy trial\` what else it would have done`
   return { proceed: 'suggest', mode: 'suggest', code: 'policy_trial', message, trial: { policies, otherwise: proceed } }
 }

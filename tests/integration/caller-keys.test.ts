@@ -8,6 +8,8 @@ import { revokeCallerKey } from '../../adapters/postgres/caller-keys.ts'
 import { connectDatabase } from '../../adapters/postgres/connect.ts'
 import { forgetNonces } from '../../adapters/postgres/nonces.ts'
 import { acceptRequest } from '../../adapters/postgres/requests.ts'
+import { systemActor } from '../../adapters/postgres/ledger.ts'
+import { changeUser } from '../../adapters/postgres/users.ts'
 import { signatureRefusals } from '../../api/signature-refusals.ts'
 import { callerKey, type CallerKey } from '../../cli/signing.ts'
 import { startPostgresProxy } from '../../sandbox/faults/postgres-proxy.ts'
@@ -15,6 +17,7 @@ import { routes } from '../../api/routes.ts'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
 import { callerFor, scaleTo, sendWire, signedWire, spoil, withBody, type Caller, type Wire } from '../helpers/callers.ts'
 import { playsAll, seed } from '../helpers/draw.ts'
+import { personWith } from '../helpers/people.ts'
 import { eventually, stack } from '../helpers/stack.ts'
 import { alice, draftOf, freshId, openDatabase, times, type TestDatabase } from './postgres/database.ts'
 
@@ -112,11 +115,19 @@ describe('the life of a key', () => {
   })
 })
 
-test('a caller has one owner', async () => {
+test('a caller has one owner, however that is spelt', async () => {
   await made({ caller: 'of-ann', owner: 'ann' })
-  await made({ caller: 'of-ann', owner: 'ann' })
+  expect(await made({ caller: 'of-ann', owner: 'Ann' })).toMatchObject({ owner: 'ann' })
   const got = await api.call('POST', keys, { key: admin, body: wanted({ caller: 'of-ann', owner: 'bob' }) })
   expect([got.status, got.problem.code]).toEqual([409, 'caller_of_another'])
+})
+
+test('a caller whose owner is disabled is refused, from its next call on', async () => {
+  const person = await personWith(db.api, [])
+  const by = await callerFor(db.api, { owner: person.username })
+  expect((await send(signedWire(by))).status).toBe(202)
+  await changeUser(db.api, person.userId, { state: 'disabled' }, systemActor)
+  expect(await send(signedWire(by))).toMatchObject({ status: 401, code: 'signature_key_revoked' })
 })
 
 test('`POST /api/v1/remediations` takes signatures as `/executor/execute` does', async () => {

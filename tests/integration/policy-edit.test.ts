@@ -194,12 +194,12 @@ describe('the AuthZEN door', () => {
 
   test('what is shared counts in each that does not say otherwise, and alone it is one question', async () => {
     const held = policy('legal-hold', { effect: 'deny', when: { attr: 'context.labels.hold', op: 'exists' }, unless: undefined })
-    await call('POST', '/api/v1/policy', { document: held, comment: 'x' })
+    for (const document of [policy('asked-together'), held]) expect((await call('POST', '/api/v1/policy', { document, comment: 'x' })).status).toBe(201)
     const { subject, action, resource } = question()
     const shared = { subject, action, resource, context: { labels: { hold: 'yes' } } }
     expect((await call('POST', '/access/v1/evaluations', { ...shared, evaluations: [{ resource }, { context: { labels: {} } }] }, user.key)).body).toMatchObject({ evaluations: [{ decision: false, context: { code: 'explicit_deny' } }, { decision: true }] })
     for (const evaluations of [undefined, []]) expect((await call('POST', '/access/v1/evaluations', { ...shared, evaluations }, user.key)).body).toMatchObject({ decision: false, context: { code: 'explicit_deny' } })
-    await call('DELETE', '/api/v1/policy/legal-hold?version=1&comment=x')
+    for (const id of ['legal-hold', 'asked-together']) await call('DELETE', `/api/v1/policy/${id}?version=1&comment=x`)
   })
 
   test('names the question that is not whole', async () => {
