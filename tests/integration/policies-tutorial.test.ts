@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -25,7 +25,15 @@ const restart = (severity: string): PolicyInput => ({
   context: { severity }, request: { percentOfReady: 0 }, target: {}, history: { sinceLastActionMs: null }, approvals: [], now: Date.UTC(2026, 5, 3, 22), tzdata: 'test',
 })
 
+/** The page's questions are asked outside its peak hours, whatever the hour of this run. */
+function byNight(): void {
+  const [now, dayMs, hourMs] = [Date.now.bind(Date), 86_400_000, 3_600_000]
+  const aheadMs = (dayMs + 2 * hourMs - (now() % dayMs)) % dayMs
+  jest.spyOn(Date, 'now').mockImplementation(() => now() + aheadMs)
+}
+
 beforeAll(async () => {
+  byNight()
   directory = mkdtempSync(join(tmpdir(), 'aegis-tutorial-'))
   mkdirSync(join(directory, 'my-policies'))
   db = await openDatabase()
@@ -34,6 +42,7 @@ beforeAll(async () => {
   for (const severity of ['low', 'medium', 'high']) await decided(db, { input: restart(severity), target: { cluster: 'main', namespace: 'shop', kind: 'Pod', name: `web-${severity}` } })
 })
 afterAll(async () => {
+  jest.restoreAllMocks()
   await api.close()
   await db.close()
   rmSync(directory, { recursive: true, force: true })
