@@ -1,9 +1,9 @@
-import { createHash, createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign, verify, type KeyObject } from 'node:crypto'
+import { createHash, createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, hash, randomBytes, sign, verify, type KeyObject } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { uuidv7 as uuidv7From } from '../domain/uuid.ts'
 import type { VerifySignature } from '../domain/warrant.ts'
 
-export const sha256Hex = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex')
+export const sha256Hex = (text: string): string => hash('sha256', text, 'hex')
 
 /** A fresh, time-ordered id. */
 export const freshId = (): string => uuidv7From(Date.now(), randomBytes(10))

@@ -6,7 +6,7 @@ const mostDays = 4096
 
 /** Offsets in minutes; `after` from the minute `change` on, counted from the epoch. */
 type DayOffset = { before: number; after: number; change: number }
-type Zone = { format: Intl.DateTimeFormat; days: Map<number, DayOffset> }
+type Zone = { format: Intl.DateTimeFormat; days: Map<number, DayOffset>; last: { minute: number; wall: Wall } | undefined }
 
 /** Null for a name that is known to name nothing. */
 const zones = new Map<string, Zone | null>()
@@ -32,7 +32,7 @@ function openZone(name: string): Zone | undefined {
     const format = new Intl.DateTimeFormat('en-US', {
       timeZone: name, hourCycle: 'h23', era: 'short', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric',
     })
-    return { format, days: new Map() }
+    return { format, days: new Map(), last: undefined }
   } catch {
     return undefined
   }
@@ -86,6 +86,12 @@ export const wallClock: WallClock = (name, epochMs): Wall | undefined => {
   const zone = epochMs >= earliestMs + dayMs && epochMs < latestMs - 2 * dayMs ? zoneNamed(name) : undefined
   if (!zone) return undefined
   const minute = Math.floor(epochMs / minuteMs)
+  // One decision asks for its own minute once per window.
+  if (zone.last?.minute !== minute) zone.last = { minute, wall: wallAt(zone, minute) }
+  return zone.last.wall
+}
+
+function wallAt(zone: Zone, minute: number): Wall {
   const local = minute + offsetMinutes(zone, minute)
   const day = Math.floor(local / 1440)
   // 1970-01-01 was a Thursday, the fourth day counted from Monday as 0 to 6.

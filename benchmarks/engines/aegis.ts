@@ -1,6 +1,6 @@
 /** The same policies as Aegis documents, and whole decisions: request checked and digested, obligations merged, explanation built. */
-import { createHash } from 'node:crypto'
 import { wallClock, zoneExists } from '../../adapters/policies/zones.ts'
+import { sha256Hex } from '../../adapters/signing.ts'
 import { decide } from '../../domain/policy/decide.ts'
 import { days } from '../../domain/policy/document.ts'
 import type { PolicyInput } from '../../domain/policy/input.ts'
@@ -16,11 +16,9 @@ export function load(policies: readonly Policy[]): Loaded<PolicyInput> {
     if (!document) throw new Error(JSON.stringify(problems))
     return document
   })
-  const snapshot = compileSnapshot(documents, { sha256, wallClock })
+  const snapshot = compileSnapshot(documents, { sha256: sha256Hex, wallClock })
   return { prepare: inputOf, decide: (input) => outcomes[decide(snapshot, input).code] ?? 'refused' }
 }
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 const outcomes: Partial<Record<string, Outcome>> = { allowed: 'allow', explicit_deny: 'deny', no_policy_matched: 'none' }
 

@@ -2,9 +2,9 @@ import type { Decision, DecisionCode } from './decision.ts'
 import { exceptionsOf, explain, nearMisses, participant, policyRef } from './explain.ts'
 import type { PolicyInput } from './input.ts'
 import { noObligations, type Obligations } from './obligations.ts'
-import { canonical, readRequest } from './request.ts'
+import { canonical, readRequest, type ReadableRequest } from './request.ts'
 import { approvalsTurn, nextEdge, ruleOn, scopeOf, type Ruling } from './ruling.ts'
-import type { CompiledPolicy, PolicySnapshot } from './snapshot.ts'
+import type { PolicySnapshot } from './snapshot.ts'
 
 /**
  * The decision rule (docs/policy.md, "The rule"). The most restrictive matching effect wins: deny,
@@ -18,7 +18,7 @@ export function decide(snapshot: PolicySnapshot, input: PolicyInput): Decision {
     if (read.problem !== undefined) return refusal(snapshot, input, 'malformed_request', read.problem)
     const json = canonical(input)
     if (json === undefined) return refusal(snapshot, input, 'malformed_request', 'the request is not plain data')
-    return conclude(snapshot, read.input, `sha256:${snapshot.sha256(json)}`, scopeOf(snapshot, read.input, read.segments))
+    return conclude(snapshot, read, `sha256:${snapshot.sha256(json)}`)
   } catch {
     // The failure's own words may carry facts of the request, so they are not repeated.
     return refusal(snapshot, input, 'engine_error', 'the policy engine failed; nothing is allowed until it is mended')
@@ -29,7 +29,8 @@ export function decide(snapshot: PolicySnapshot, input: PolicyInput): Decision {
 export const decideBy = ({ snapshot, stale, error = 'no reason known' }: { snapshot: PolicySnapshot; stale: boolean; error?: string }, input: PolicyInput): Decision =>
   stale ? refusal(snapshot, input, 'policy_stale', `the policies in force could not be confirmed: ${error}`) : decide(snapshot, input)
 
-function conclude(snapshot: PolicySnapshot, input: PolicyInput, inputDigest: string, scope: CompiledPolicy[]): Decision {
+function conclude(snapshot: PolicySnapshot, { input, segments }: ReadableRequest, inputDigest: string): Decision {
+  const scope = scopeOf(snapshot, input, segments)
   const ruling = ruleOn(input, scope)
   const { effect, code, determining, counted, all, obligations, mode, breaches, approvals } = ruling
   const missed = nearMisses(counted, determining, input)
@@ -38,14 +39,14 @@ function conclude(snapshot: PolicySnapshot, input: PolicyInput, inputDigest: str
     effect,
     code,
     ...explain(code, determining, missed, input, approvals),
-    determining: determining.map((one) => participant(one, input)),
+    determining: determining.map((one) => participant(one, input, segments)),
     binding: ruling.binding.map(({ policy }) => ({ id: policy.document.id, mode: policy.document.mode })),
     overridden: others.map(({ policy }) => policyRef(policy)),
     nearMisses: missed,
     excepted: counted.flatMap(({ policy }) => exceptionsOf(policy, input)),
     shadow: all
       .filter(({ policy, truth }) => policy.document.enforcement === 'shadow' && truth !== false)
-      .map((one) => participant(one, input)),
+      .map((one) => participant(one, input, segments)),
     obligations,
     obligationSources: sourcesOf(ruling),
     breaches,

@@ -3,7 +3,7 @@ import { collectFailed, type FailedLeaf } from './condition.ts'
 import type { Decision, DecisionCode, Excepted, NearMiss, Participant } from './decision.ts'
 import { excepts } from './exception.ts'
 import type { PolicyInput } from './input.ts'
-import { actionKeys, parseResource } from './names.ts'
+import { actionKeys } from './names.ts'
 import type { Evaluated } from './ruling.ts'
 import type { CompiledPolicy } from './snapshot.ts'
 import { and, not } from './truth.ts'
@@ -15,10 +15,9 @@ const mostLeaves = 4
 /** `id@` and the first twelve digits of the content hash: enough to find the version, short enough to say. */
 export const policyRef = ({ document, hash }: CompiledPolicy): string => `${document.id}@${hash.slice(7, 19)}`
 
-export function participant({ policy, truth }: Evaluated, input: PolicyInput): Participant {
+export function participant({ policy, truth }: Evaluated, input: PolicyInput, segments: readonly string[]): Participant {
   const { document, hash, resources } = policy
   const keys = actionKeys(input.action)
-  const segments = parseResource(input.resource, false)?.segments ?? []
   return {
     id: document.id,
     hash,
@@ -54,9 +53,9 @@ export function exceptionsOf({ when, unless, exceptions }: CompiledPolicy, input
 
 /** Policies in scope that neither matched nor took part; those that could have allowed this first, then those that would have asked. */
 export function nearMisses(counted: readonly Evaluated[], determining: readonly Evaluated[], input: PolicyInput): NearMiss[] {
-  const missed = counted.filter((one) => one.truth !== true && !determining.includes(one))
-  const laxestFirst = (['allow', 'require_approval', 'deny'] as const).flatMap((effect) => missed.filter(({ policy }) => policy.document.effect === effect))
-  return laxestFirst.slice(0, mostNearMisses).map(({ policy, truth }) => ({
+  const missed = { allow: [] as Evaluated[], require_approval: [] as Evaluated[], deny: [] as Evaluated[] }
+  for (const one of counted) if (one.truth !== true && !determining.includes(one)) missed[one.policy.document.effect].push(one)
+  return [...missed.allow, ...missed.require_approval, ...missed.deny].slice(0, mostNearMisses).map(({ policy, truth }) => ({
     id: policy.document.id,
     hash: policy.hash,
     effect: policy.document.effect,

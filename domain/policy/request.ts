@@ -5,9 +5,8 @@ import { requestTypes, type PolicyInput } from './input.ts'
 import { canonicalAction, completeResource, parseResource } from './names.ts'
 
 /** A request in canonical spelling, or what is wrong with it. */
-export type ReadRequest =
-  | { input: PolicyInput; segments: readonly string[]; problem?: undefined }
-  | { problem: string }
+export type ReadableRequest = { input: PolicyInput; segments: readonly string[]; problem?: undefined }
+export type ReadRequest = ReadableRequest | { problem: string }
 
 const principalKinds = ['person', 'service', 'key']
 const factFields = ['context', 'request', 'target', 'history'] as const

@@ -3,7 +3,7 @@ import { days, type TimeLeaf, type Window } from './document.ts'
 import type { Truth } from './truth.ts'
 
 /** What a clock on the wall of a zone shows. `weekday` 0 is Monday. */
-export type Wall = LocalMinute & { weekday: number }
+export type Wall = Readonly<LocalMinute & { weekday: number }>
 
 /** Undefined for a zone the time zone data does not know, or an instant outside it. */
 export type WallClock = (zone: string, epochMs: number) => Wall | undefined
