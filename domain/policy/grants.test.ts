@@ -161,3 +161,59 @@ describe('by example', () => {
     expect(grants(wider!, tighter!)).toBeNull()
   })
 })
+
+const two = (n: number) => String(n).padStart(2, '0')
+const clock = (minute: number) => `${two(Math.floor(minute / 60))}:${two(minute % 60)}`
+const windowed = (id: string, more: object) => read({ apiVersion: 'aegis.dev/policy/v1', effect: 'allow', actions: ['pod:restart'], resources: ['k8s:main/**'], ...more }, id)
+
+describe('a moment is found among any number of windows', () => {
+  test.each([0, 1, 2, 8])('of %d other teams', (teams) => {
+    const denies = Array.from({ length: teams }, (_, at) => windowed(`team-${at}`, { effect: 'deny', resources: [`k8s:main/team-${at}/**`], when: { time: { zone: 'UTC', windows: [{ from: `22:${two(at * 5 + 1)}`, to: `22:${two(at * 5 + 3)}` }] } } }))
+    const nights = windowed('nights', { when: { time: { zone: 'UTC', windows: [{ from: '22:00', to: '06:00' }] } }, unless: { time: { zone: 'Asia/Tokyo', windows: [{ days: ['mon', 'tue', 'wed', 'thu', 'fri'], allDay: true }] } } })
+    expect(grants(denies, [...denies, nights])?.witness).toMatchObject({ action: 'pod:restart' })
+  })
+
+  test('of its own', () => {
+    const minutes = Array.from({ length: 21 }, (_, at) => ({ days: ['mon'], from: `00:${two(at * 2)}`, to: `00:${two(at * 2 + 1)}` }))
+    const allow = windowed('many', { when: { time: { zone: 'UTC', windows: [...minutes, { days: ['sat'], from: '10:00', to: '12:00' }] } }, unless: { time: { zone: 'Africa/Abidjan', windows: [{ days: ['mon'], allDay: true }] } } })
+    expect(grants([], [allow])?.witness).toMatchObject({ action: 'pod:restart' })
+  })
+})
+
+test('times that were not all tried count as granting', () => {
+  // A minute apart, by whole hours, whatever the season.
+  const minutes = (zone: string, from: number) => ({ time: { zone, windows: Array.from({ length: 32 }, (_, at) => ({ from: clock(from + 44 * at), to: clock(from + 44 * at + 1) })) } })
+  const never = windowed('never', { when: { all: [minutes('Europe/Berlin', 0), minutes('America/New_York', 1)] } })
+  expect(grants([], [never])).toMatchObject({ witness: null, why: expect.stringMatching(/too much to compare/) })
+})
+
+test('a path of an API is compared however long it is', () => {
+  const allow = read({ apiVersion: 'aegis.dev/policy/v1', effect: 'allow', actions: ['*'], resources: ['api:/a/b/c/d/e/f/g/h/i/j/**'] }, 'long')
+  const deny = read({ apiVersion: 'aegis.dev/policy/v1', effect: 'deny', actions: ['*'], resources: ['api:/a/**/f/**/j', 'api:/a/**/k'] }, 'some')
+  expect(grants([], [allow])?.witness?.resource).toMatch(/^api:\/a\/b\/c\/d\/e\/f\/g\/h\/i\/j/)
+  expect(grants([deny], [deny, allow])?.witness?.resource).toMatch(/^api:\/a\/b\/c\/d\/e\/f\/g\/h\/i\/j\/(?!k$)/)
+  expect(grants([deny], [deny, read({ ...allow, resources: ['api:/a/b/c/d/e/f/g/h/i/j'] }, 'long')])).toBeNull()
+})
+
+test('places that are too many to tell apart count as granting', () => {
+  const alike = Array.from({ length: 40 }, (_, at) => windowed(`team-${at}`, { effect: 'deny', resources: [`k8s:main/*${two(at)}*x*${two(at)}*/**`] }))
+  const wall = windowed('wall', { effect: 'deny', resources: ['k8s:**'] })
+  const allow = windowed('new', { resources: ['k8s:main/*/pod/*'] })
+  expect(grants([wall], [wall, allow])).toBeNull()
+  expect(grants([wall, ...alike], [wall, ...alike, allow])).toMatchObject({ witness: null, why: expect.stringMatching(/too much to compare/) })
+})
+
+test('a policy from which an exception stands is not taken back or narrowed by one person, for then nobody is asked', () => {
+  // The exception covers all that the policy denies, for as long as it does.
+  const place = { resources: ['k8s:main/shop/**'], validity: { notAfter: '2026-01-10T00:00:00Z' } }
+  const [allow, deny, narrowed] = [windowed('all', { resources: place.resources }), windowed('wall', { effect: 'deny', ...place }), windowed('wall', { effect: 'deny', ...place, resources: ['k8s:main/shop/pod/*'] })]
+  const exception: ExceptionDocument = {
+    apiVersion: 'aegis.dev/policy-exception/v1', id: 'e', policy: 'wall', actions: ['*:*'], resources: ['k8s:main/shop/**'], when: { all: [] },
+    notBefore: '2025-12-20T00:00:00Z', expiresAt: '2026-01-15T00:00:00Z', reason: 'r', author: 'a', approvedBy: 'b',
+  }
+  const excepted = (documents: PolicyDocument[], exceptions: ExceptionDocument[]) => compileSnapshot(documents, { sha256, wallClock, exceptions })
+  const at = (before: PolicySnapshot, after: PolicySnapshot) => grantsMore(before, after, { nowMs: newYear, wallClock, tzdata: 'test' })
+  const before = excepted([allow, deny], [exception])
+  for (const documents of [[allow], [allow, narrowed]]) expect(at(before, excepted(documents, [exception]))).toMatchObject({ why: expect.stringMatching(/`e` from `wall` stands/) })
+  expect(at(before, excepted([allow, deny], []))).toBeNull()
+})

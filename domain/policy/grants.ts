@@ -64,7 +64,17 @@ export function grantsMore(before: PolicySnapshot, after: PolicySnapshot, { nowM
     const witness = searchIn({ ...field, place, confirm }, fromNowOn(space, nowMs), effort)
     if (witness) return { witness, why: whyOf(before, after, witness) }
   }
-  return effort.open ? tooLarge(`what ${named(idsOf(open))} would let happen is too much to compare`) : null
+  return effort.open ? tooLarge(`what ${named(idsOf(open))} would let happen is too much to compare`) : floorGone(pairs, nowMs)
+}
+
+/** What happens under an exception takes two people (`capByFloor`). Without the policy that it is from, nobody is asked any more. */
+function floorGone(pairs: readonly Pair[], nowMs: number): Grant | null {
+  for (const { before, after, asksMore } of pairs) {
+    if (!before || asksMore || after?.hash === before.hash) continue
+    const standing = before.exceptions.find(({ to }) => to > nowMs)
+    if (standing) return { witness: null, why: `exception \`${standing.document.id}\` from \`${before.document.id}\` stands, and what it lets happen takes two people: as the policy would be, it may take none` }
+  }
+  return null
 }
 
 export const tooLarge = (what: string): Grant => ({ witness: null, why: `${what}, so the change counts as letting more happen` })

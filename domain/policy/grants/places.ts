@@ -7,11 +7,8 @@ import { parseResource } from '../names.ts'
 /** `whole`: there is no other way. */
 export type Places = { places: { segments: string[]; text: string }[]; whole: boolean }
 
-const schemes: Readonly<Record<string, { shortest: number; longest: number }>> = {
-  // Cluster, namespace, kind and name; a request may name less.
-  k8s: { shortest: 2, longest: 5 },
-  api: { shortest: 2, longest: 10 },
-}
+/** Scheme, cluster, namespace, kind and name; a request may name less, and of a path of an API any number of segments. */
+const [shortest, longestObject, longestPath] = [2, 5, 24]
 const mostCombinations = 20_000
 const mostMatches = 4_000_000
 
@@ -20,8 +17,9 @@ export function placesIn(within: readonly Glob[], all: readonly Glob[]): Places 
   const found = new Map<string, { segments: string[]; text: string }>()
   const textsAt = textsReader(all)
   let [left, whole] = [Math.min(mostCombinations, Math.floor(mostMatches / Math.max(1, all.length))), true]
-  for (const [scheme, { shortest, longest }] of Object.entries(schemes)) {
-    for (let length = longest; length >= shortest; length--) {
+  for (const [scheme, wanted] of [['k8s', longestObject], ['api', pathLengthOf(all)]] as const) {
+    if (wanted > longestPath && within.some((glob) => isOf(glob, scheme))) whole = false
+    for (let length = Math.min(wanted, longestPath); length >= shortest; length--) {
       for (const glob of within) {
         const ways = choicesOf(glob, textsAt, scheme, length)
         if (ways === undefined) whole = false
@@ -34,6 +32,16 @@ export function placesIn(within: readonly Glob[], all: readonly Glob[]): Places 
     }
   }
   return { places: [...found.values()], whole }
+}
+
+const isOf = ({ segments: [first = ''] }: Glob, scheme: string): boolean => first === scheme || first.includes('*')
+
+/** A path as long as all globs can tell apart: the longest beginning, then everything that any of them asks for behind a `**`, and one more. */
+function pathLengthOf(all: readonly Glob[]): number {
+  const paths = all.filter((glob) => isOf(glob, 'api')).map(({ segments }) => ({ segments, open: segments.indexOf('**') }))
+  const heads = paths.map(({ segments, open }) => (open < 0 ? segments.length : open))
+  const behind = paths.flatMap(({ segments, open }) => (open < 0 ? [] : segments.slice(open).filter((segment) => segment !== '**')))
+  return Math.max(shortest, ...heads) + behind.length + 1
 }
 
 /** False for a dot alone: it is no segment, and stands for others that are. */

@@ -42,7 +42,8 @@ export function searchIn(field: Field, box: Box, effort: Effort, candidates: rea
     return null
   }
   const now = field.confirm.momentIn(box)
-  if (now === undefined) return null
+  if (now === 'unclear') effort.open = true
+  if (typeof now === 'string') return null
   const standing = candidates.map((one) => ({ ...one, truths: truthsIn(one.tree, box) })).filter(({ truths }) => truths !== mayBe.false)
   const changed = new Map([...field.changed].map(([policy, tree]) => [policy, truthsIn(tree, box)]))
   const standingOf = (policy: CompiledPolicy | null): Standing | null => (policy ? { policy, truths: changed.get(policy)! } : null)

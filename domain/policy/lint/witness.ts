@@ -48,7 +48,7 @@ export function* requestsIn(ground: Ground, box: Box, globs: readonly Glob[], gi
   if (shapes.length === 0) return
   const actions = firstCells(box.get(space.actions) ?? space.actions.all, mostActions).map((cell) => space.actions.samples[cell] as string)
   const types = firstCells(box.get(space.types) ?? space.types.all, 1).map((cell) => space.types.samples[cell] as PolicyInput['type'])
-  const instants = instantsIn(box, nowMs, wallClock).slice(0, mostInstants)
+  const instants = firstOf(instantsIn(box, nowMs, wallClock, ground.effort), mostInstants)
   const facts = [...box].filter(([{ kind }]) => kind === 'fact')
   for (const action of actions) {
     for (let choice = 0; choice < mostChoices; choice++) {
@@ -61,6 +61,12 @@ export function* requestsIn(ground: Ground, box: Box, globs: readonly Glob[], gi
       }
     }
   }
+}
+
+function firstOf<T>(all: Iterable<T>, most: number): T[] {
+  const found: T[] = []
+  for (const one of all) if (found.push(one) === most) break
+  return found
 }
 
 /** The first that the engine itself confirms, or null: then there is nothing to tell. */
