@@ -35,7 +35,7 @@ type Done = Exclude<PublishResult, { refused: Refusal }>
 export async function putForward(deps: ApiDeps, wanted: WantedChange, principal: Principal): Promise<{ done: Done } | { kept: Kept }> {
   let held: { grant: Grant; reviewed: Reviewed } | undefined
   const review = async (reviewed: Reviewed): Promise<boolean> => {
-    const grant = await grantOf(reviewed)
+    const grant = await grantOf(deps.db, reviewed)
     if (grant) held = { grant, reviewed }
     return grant === null
   }

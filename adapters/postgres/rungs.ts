@@ -3,7 +3,8 @@ import type { Knex } from 'knex'
 import { demotedTo, isBad } from '../../domain/autonomy/demotion.ts'
 import type { LadderKey, Rung } from '../../domain/autonomy/rung.ts'
 import type { LedgerActor, LedgerSubject } from '../../domain/ledger.ts'
-import type { Ending, Mode } from '../../domain/remediation.ts'
+import { strictestMode, type Ending, type Mode } from '../../domain/remediation.ts'
+import { guarded } from './failures.ts'
 import { systemActor } from './ledger.ts'
 import { subjectOf, toRequest, type RequestRow } from './request-rows.ts'
 import { first, iso, rows } from './sql.ts'
@@ -39,6 +40,18 @@ export const standingRung = (db: Knex, key: LadderKey): Promise<RungRow | undefi
      where policy_id = :policy and cluster = :cluster and namespace = :namespace order by seq desc limit 1`,
     key,
   )
+
+/** By policy the strictest mode that an open breaker or a standing rung leaves it anywhere; a breaker leaves it nothing to do. */
+export const standingCaps = guarded(async (db: Knex): Promise<ReadonlyMap<string, Mode>> => {
+  const found = await rows<{ policy_id: string; mode: Mode }>(db, capsSql, {})
+  return found.reduce((caps, { policy_id: policy, mode }) => caps.set(policy, strictestMode(mode, caps.get(policy) ?? 'auto')), new Map<string, Mode>())
+})
+
+const capsSql = `
+  select distinct policy_id, mode from (
+    select distinct on (policy_id, cluster, namespace) policy_id, mode from ledger.rung order by policy_id, cluster, namespace, seq desc
+  ) g where mode <> 'auto'
+  union select policy_id, 'observe' from ledger.breaker where closed_at is null`
 
 type Permitted = { policy: string; acted_at: Mode; rung: Mode | null }
 

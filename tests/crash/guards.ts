@@ -476,4 +476,11 @@ export const guards: readonly Guard[] = [
     without: '',
     test: { file: 'integration/postgres/freeze', name: 'a freeze that was known ahead is one for the guard from its beginning to its end' },
   },
+  {
+    guard: 'what experience took from a policy holds for what replaces it',
+    file: 'api/policy-review.ts',
+    line: 'const caps = await standingCaps(db)',
+    without: 'const caps = new Map([...(await standingCaps(db))].slice(0, 0))',
+    test: { file: 'integration/policy-changes', name: 'a rung' },
+  },
 ]

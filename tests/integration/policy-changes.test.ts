@@ -4,7 +4,7 @@ import { readStream } from '../../adapters/postgres/ledger.ts'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
 import { cli } from '../helpers/cli.ts'
 import { stack } from '../helpers/stack.ts'
-import { openDatabase, type TestDatabase } from './postgres/database.ts'
+import { openDatabase, started, type TestDatabase } from './postgres/database.ts'
 
 type Who = { key: string; id: string; owner: string }
 
@@ -171,5 +171,23 @@ describe('files of a pipeline', () => {
     expect(anew.status).toBe(202)
     expect(await agree(anew)).toMatchObject({ status: 200, body: { state: 'agreed', over } })
     expect(pipeline.deps.policies().published!.members).toMatchObject([{ id: 'a', agreedBy: emil.id }])
+  })
+})
+
+describe('what experience took from a policy does not come back under another name by one person', () => {
+  test.each([
+    ['a rung', async (id: string) => expect((await call(bob, 'POST', '/api/v1/autonomy/demote', { policy: id, namespace: id, mode: 'suggest', reason: 'it made things worse' })).status).toBe(200)],
+    ['a breaker', async (id: string) => {
+      const remediation = await started(db)
+      await db.owner.raw(`insert into ledger.breaker (breaker_id, policy_id, reason, evidence, remediation_id) values (gen_random_uuid(), ?, 'three failed', '{}', ?)`, [id, remediation])
+    }],
+  ])('%s', async (what, take) => {
+    const id = what.replace(' ', '-')
+    await standing(id)
+    await take(id)
+    expect((await create(ann, policy(`${id}-2`, { resources: [`k8s:main/${id}/**`] }))).status).toBe(201)
+    const gone = await call(ann, 'DELETE', `/api/v1/policy/${id}?version=1&comment=x`)
+    expect(gone).toMatchObject({ status: 202, body: { why: expect.stringMatching(new RegExp(`${id}. may go as far as .* after what it did`)) } })
+    expect((await settle(bob, gone.body['changeId'], 'agree')).status).toBe(200)
   })
 })

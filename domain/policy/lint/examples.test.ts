@@ -322,3 +322,13 @@ test.each<[string, (at: number, of: number) => unknown, number, number, RegExp]>
   expect(process.cpuUsage(before).user).toBeLessThan(20_000_000)
   expect(leftOut.map(({ code, reason }) => `${code} ${reason}`)).toContainEqual(expect.stringMatching(told))
 })
+
+test.each([3, 21, 32])('with %d windows that another condition leaves out a policy is still told apart', (count) => {
+  const clock = (minute: number) => `00:${String(minute).padStart(2, '0')}`
+  const mondays = Array.from({ length: count - 1 }, (_, at) => ({ days: ['mon'], from: clock(at), to: clock(at + 1) }))
+  const saturdays = { ...when({ time: { zone: 'UTC', windows: [...mondays, { days: ['sat'], from: '10:00', to: '12:00' }] } }), unless: window('00:00', '23:59', ['mon'], 'Africa/Abidjan') }
+  const codesOf = (policies: Given[]) => lint(policies).findings.filter(({ policy: id }) => id === 'p0').map(({ code }) => code)
+  expect(codesOf([allow(saturdays), deny()])).toContain('L1')
+  expect(codesOf([allow(saturdays), allow()])).toContain('L2')
+  expect(codesOf([allow({ ...saturdays, priority: 500 }), deny(when(severity('eq', 'low')))])).toContain('L3')
+})
