@@ -2,6 +2,7 @@ import { checkAnswer } from './check-answer.ts'
 import { close } from './close.ts'
 import type { DecisionDeps } from './deps.ts'
 import { detect } from './detect.ts'
+import { escalate } from './escalate.ts'
 import { evaluatePolicy } from './evaluate-policy.ts'
 import { firstLooks } from './first-look.ts'
 import { issueWarrant } from './issue-warrant.ts'
@@ -18,6 +19,7 @@ export function decisionSteps(deps: DecisionDeps): DecisionSteps {
     plan: plan(deps, looks),
     evaluatePolicy: evaluatePolicy(deps),
     checkAnswer: checkAnswer(deps),
+    escalate: escalate(deps),
     reserve: reserve(deps),
     issueWarrant: issueWarrant(deps),
     judgeLost: judgeLost(deps),

@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import { compileFiles } from '../adapters/policies/files.ts'
 import type { DecisionRow } from '../adapters/postgres/decisions.ts'
+import type { Waiting } from '../adapters/postgres/escalations.ts'
 import { deploymentSample } from '../domain/actions/fixtures/deployment.ts'
+import type { StandIn } from '../domain/approvals/stand-in.ts'
 import { scaleDeployment } from '../domain/actions/scale_deployment.ts'
 import type { Principal } from '../domain/remediation.ts'
 import type { DecisionDeps } from './deps.ts'
@@ -35,10 +37,11 @@ const at = (time: string) => new Date(`2026-06-03T${time}:00+02:00`)
 const person = (id: string): Principal => ({ id, kind: 'person', owner: id, roles: ['approver'] })
 const none = { windowMs: 0, effects: 0, bad: 0 }
 
-type Moment = { policies: string; now: Date; replicas?: number; approvals?: { principal: Principal; at: string }[]; exhausted?: boolean; production?: boolean; since?: string; trialMs?: number }
+type Given = { principal: Principal; at: string; standsFor?: StandIn[]; breakGlass?: boolean }
+type Moment = { policies: string; now: Date; replicas?: number; approvals?: Given[]; waiting?: Partial<Waiting>; exhausted?: boolean; production?: boolean; since?: string; trialMs?: number }
 
 /** One evaluation with the rows as they are at that moment. */
-async function evaluate({ policies, now, replicas = 5, approvals = [], exhausted = false, production = false, since, trialMs = 86_400_000 }: Moment) {
+async function evaluate({ policies, now, replicas = 5, approvals = [], waiting = {}, exhausted = false, production = false, since, trialMs = 86_400_000 }: Moment) {
   const saved: DecisionRow[] = []
   const snapshot = compileFiles([{ name: 'p.yaml', text: policies }]).snapshot!
   const terms = { ...deploymentSample.terms, errorBudgetExhausted: exhausted }
@@ -47,7 +50,8 @@ async function evaluate({ policies, now, replicas = 5, approvals = [], exhausted
   const deps = {
     db: {},
     store: {
-      factsForDecision: async () => ({ request, plan: { plan, digest: 'd', baseline: deploymentSample.health, labels: deploymentSample.labels, terms, observedAt: now.toISOString() }, now, approvals, askedUntil: null, rungs: [] }),
+      factsForDecision: async () => ({ request, plan: { plan, digest: 'd', baseline: deploymentSample.health, labels: deploymentSample.labels, terms, observedAt: now.toISOString() }, now, approvals: approvals.map((one) => ({ standsFor: [], breakGlass: false, ...one })), askedUntil: null, rungs: [] }),
+      waitingOf: async () => ({ rules: [], askedAt: null, waitedMs: 0, wanted: [], done: [], ...waiting }),
       historyCounts: async () => ({ workload: [none], namespace: [none], action: [none], sinceLastActionMs: null }),
       saveDecision: async (_db: unknown, row: DecisionRow) => void saved.push(row),
     },
@@ -103,6 +107,43 @@ describe('a new allow policy', () => {
     expect(saved).toMatchObject({ proceed: 'suggest', autonomy: { code: 'policy_trial', trial: { policies: ['allow'], otherwise: 'act' } } })
     expect((await evaluate({ ...at12, since: '2026-06-02T12:00:00+02:00' })).result).toMatchObject({ proceed: 'act' })
     expect((await evaluate({ ...at12, since: at('11:59').toISOString(), trialMs: 0 })).result).toMatchObject({ proceed: 'act' })
+  })
+})
+
+describe('a group that is asked for and does not answer', () => {
+  const dba = ask.replace('owner: tests', 'owner: tests\nobligations: { approverGroups: [dba], approvalTtl: 20m }')
+  const minute = 60_000
+  const waiting = { rules: [{ group: 'dba', to: 'sre', afterMs: 5 * minute }, { group: 'sre', to: 'leads', afterMs: 10 * minute }, { group: 'other', to: 'sre', afterMs: minute }] }
+  const asking = { policies: dba, now: at('12:00') }
+  test('is told with the question when its voice comes to others, within the time for answers', async () => {
+    expect((await evaluate({ ...asking, waiting })).result).toMatchObject({ proceed: 'ask', answerTimeoutMs: 20 * minute, escalations: [{ group: 'dba', to: 'sre', inMs: 5 * minute }, { group: 'dba', to: 'leads', inMs: 15 * minute }] })
+    const later = { ...waiting, waitedMs: 6 * minute, done: [{ group: 'dba', to: 'sre', at: '' }] }
+    expect((await evaluate({ ...asking, waiting: later })).result).toMatchObject({ escalations: [{ group: 'dba', to: 'leads', inMs: 9 * minute }] })
+    expect((await evaluate({ ...asking, policies: dba.replace('20m', '15m'), waiting })).result).toMatchObject({ escalations: [{ to: 'sre' }] })
+  })
+  test('without a rule the answer is as it always was', async () => {
+    expect((await evaluate(asking)).result).not.toHaveProperty('escalations')
+    expect((await evaluate({ ...asking, policies: ask, waiting })).result).not.toHaveProperty('escalations')
+  })
+  test('is spoken for by whoever stood in for it when they approved, and the input on record shows it', async () => {
+    const bob = { principal: person('bob'), at: at('11:59').toISOString() }
+    expect((await evaluate({ ...asking, approvals: [bob] })).result).toMatchObject({ proceed: 'ask' })
+    const { result, saved } = await evaluate({ ...asking, approvals: [{ ...bob, standsFor: [{ group: 'dba', because: 'escalation', from: 'sre' }] }] })
+    expect([result.proceed, saved.input]).toMatchObject(['act', { approvals: [{ owner: 'bob', groups: ['dba'] }] }])
+  })
+})
+
+describe('a break-glass', () => {
+  const glass = (id: string) => ({ principal: person(id), at: at('11:59').toISOString(), breakGlass: true })
+  test('of whoever asked lets policy’s question be', async () => {
+    const { result, saved } = await evaluate({ policies: ask, now: at('12:00'), approvals: [glass('alice')] })
+    expect([result.proceed, saved.decision.code, saved.input]).toMatchObject(['act', 'break_glass', { approvals: [{ owner: 'alice', breakGlass: true }] }])
+  })
+  test('does not pass the floor: it is one of two approvals there, and the requester’s none', async () => {
+    const zero = { policies: ask, now: at('12:00'), replicas: 0 }
+    expect((await evaluate({ ...zero, approvals: [glass('alice')] })).saved.autonomy).toMatchObject({ code: 'floor', floor: { needed: 2, given: 0 } })
+    expect((await evaluate({ ...zero, approvals: [glass('bob')] })).saved.autonomy).toMatchObject({ code: 'floor', floor: { needed: 2, given: 1 } })
+    expect((await evaluate({ ...zero, approvals: [glass('bob'), { ...glass('carol'), breakGlass: false }] })).result).toMatchObject({ proceed: 'act' })
   })
 })
 

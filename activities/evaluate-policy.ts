@@ -2,6 +2,7 @@ import type { CurrentPolicies } from '../adapters/policies/published.ts'
 import type { Autonomy } from '../adapters/postgres/decisions.ts'
 import type { FactsForDecision } from '../adapters/postgres/facts.ts'
 import type { StoredPlan } from '../adapters/postgres/plans.ts'
+import { escalationsAhead, type Escalation } from '../domain/approvals/escalation.ts'
 import type { Rung } from '../domain/autonomy/rung.ts'
 import { standingOf } from '../domain/autonomy/standing.ts'
 import { decideBy } from '../domain/policy/decide.ts'
@@ -34,7 +35,8 @@ export const evaluatePolicy =
     const answerTimeoutMs = Math.min(decision.obligations.approvalTtlMs ?? settings.approvalTimeoutMs, autonomy.floor ? floorTtlMs : Infinity)
     const answerBy = capped.proceed === 'ask' ? answerEnd(now + answerTimeoutMs, request, askedUntil) : null
     const row = { decisionId, id, planDigest: digest, input, decision, autonomy, proceed: capped.proceed, answerBy }
-    const evaluated = answerOf(capped, decision, decisionId, answerTimeoutMs)
+    const escalations = answerBy ? await escalationsIn(deps, { id, digest }, decision.approvals, answerBy.getTime() - now) : []
+    const evaluated = answerOf(capped, decision, { decisionId, answerTimeoutMs, escalations })
     return endingWith((step) => store.saveDecision(db, row, step), () => evaluated)
   }
 
@@ -108,10 +110,26 @@ function historyFacts({ sinceLastActionMs, ...scopes }: History): Facts {
   }
 }
 
-const toApproval = ({ principal, at }: FactsForDecision['approvals'][number]): Approval =>
-  ({ principalId: principal.id, owner: principal.owner, roles: principal.roles, groups: principal.groups ?? [], at: Date.parse(at) })
+/** Whoever stood in for a group when they approved counts as one of it. */
+const toApproval = ({ principal, at, standsFor, breakGlass }: FactsForDecision['approvals'][number]): Approval => ({
+  principalId: principal.id,
+  owner: principal.owner,
+  roles: principal.roles,
+  groups: [...new Set([...(principal.groups ?? []), ...standsFor.map(({ group }) => group)])],
+  at: Date.parse(at),
+  ...(breakGlass ? { breakGlass } : {}),
+})
 
-function answerOf({ proceed, code, message }: Capped, { obligations }: Decision, decisionId: string, answerTimeoutMs: number): Evaluated {
+/** When the voice of a group that is still missing comes to another, as long as people are asked. */
+async function escalationsIn({ db, store }: DecisionDeps, { id, digest }: { id: string; digest: string }, { met, missingGroups }: Decision['approvals'], withinMs: number): Promise<Escalation[]> {
+  if (met || missingGroups.length === 0) return []
+  const { rules, waitedMs, done } = await store.waitingOf(db, id, digest)
+  return escalationsAhead(missingGroups, rules, waitedMs, done).filter(({ inMs }) => inMs < withinMs)
+}
+
+type Asked = { decisionId: string; answerTimeoutMs: number; escalations: Escalation[] }
+
+function answerOf({ proceed, code, message }: Capped, { obligations }: Decision, { decisionId, answerTimeoutMs, escalations }: Asked): Evaluated {
   switch (proceed) {
     case 'deny':
       return { proceed: 'stop', ...ended('denied', code, message) }
@@ -120,7 +138,7 @@ function answerOf({ proceed, code, message }: Capped, { obligations }: Decision,
     case 'suggest':
       return { proceed: 'stop', ...ended('suggested', code, message) }
     case 'ask':
-      return { proceed: 'ask', decisionId, answerTimeoutMs, summary: `approval wanted: ${message}` }
+      return { proceed: 'ask', decisionId, answerTimeoutMs, ...(escalations.length > 0 ? { escalations } : {}), summary: `approval wanted: ${message}` }
     case 'act':
       return { proceed: 'act', decisionId, undoSame: obligations.undoOn.includes('same'), summary: `allowed: ${message}` }
   }

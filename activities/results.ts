@@ -1,3 +1,4 @@
+import type { Escalation } from '../domain/approvals/escalation.ts'
 import type { EffectPhase, Ending, Verdict } from '../domain/remediation.ts'
 import type { LostRun } from '../domain/settlement.ts'
 import type { AnswerKind } from '../domain/transition.ts'
@@ -25,12 +26,16 @@ export type Preflighted = { clear: true; summary: string } | ({ clear: false; re
 
 export type Evaluated =
   | { proceed: 'act'; decisionId: string; undoSame: boolean; summary: string }
-  | { proceed: 'ask'; decisionId: string; answerTimeoutMs: number; summary: string }
+  /** `escalations`: when the voice of a group that is missing comes to another, the soonest first; left out where there is none to come. */
+  | { proceed: 'ask'; decisionId: string; answerTimeoutMs: number; escalations?: Escalation[]; summary: string }
   | ({ proceed: 'stop' } & Ends)
 
 export type AnswerChecked =
   | { valid: true; kind: AnswerKind; by: string; comment: string; summary: string }
   | { valid: false; reason: string; summary: string }
+
+/** False: the rule is gone, or waits for longer by now. */
+export type Escalated = { escalated: boolean; summary: string }
 
 export type Reserved =
   | { reserved: true; claimToken: number; summary: string }
@@ -69,6 +74,8 @@ export type DecisionSteps = {
   plan(input: StepInput & { expected: string | null }): Promise<Planned>
   evaluatePolicy(input: DigestInput): Promise<Evaluated>
   checkAnswer(input: StepInput & { digest: string | null; kind: AnswerKind; answerId: string }): Promise<AnswerChecked>
+  /** Says that nobody of the group has answered in time, so that `to` may speak for it. */
+  escalate(input: DigestInput & { group: string; to: string }): Promise<Escalated>
   reserve(input: DigestInput): Promise<Reserved>
   issueWarrant(input: DigestInput & { phase: EffectPhase; decisionId: string }): Promise<Warranted>
   /** `firstRunId`: a run that is not the one bound to the request closes nothing. Null from the reconciler. */

@@ -16,7 +16,7 @@ export const answerReply = z.strictObject({
   state: z.enum(['delivered', 'recorded']),
 })
 
-const output = { 200: answerReply, 202: answerReply }
+export const answerOutput = { 200: answerReply, 202: answerReply }
 const commentOnly = z.strictObject({ comment: shape.comment.default('') })
 
 const approve = route({
@@ -30,7 +30,7 @@ const approve = route({
   tag,
   params: shape.idParams,
   body: z.strictObject({ planDigest: shape.planDigest, comment: shape.comment.default('') }),
-  output,
+  output: answerOutput,
   handle: ({ deps, params, body, principal }) => answer(deps, { kind: 'approve', id: params.id, principal, ...body }),
 })
 
@@ -43,7 +43,7 @@ const reject = route({
   tag,
   params: shape.idParams,
   body: commentOnly,
-  output,
+  output: answerOutput,
   handle: ({ deps, params, body, principal }) => answer(deps, { kind: 'reject', id: params.id, principal, planDigest: null, ...body }),
 })
 
@@ -57,15 +57,15 @@ const cancel = route({
   tag,
   params: shape.idParams,
   body: commentOnly,
-  output,
+  output: answerOutput,
   handle: ({ deps, params, body, principal }) => answer(deps, { kind: 'cancel', id: params.id, principal, planDigest: null, ...body }),
 })
 
-type Given = Pick<AnswerDraft, 'id' | 'kind' | 'planDigest' | 'comment'> & { principal: Principal }
+type Given = Pick<AnswerDraft, 'id' | 'kind' | 'planDigest' | 'comment' | 'breakGlass'> & { principal: Principal }
 
 /** The committed row is the answer; telling the run at once is a courtesy that may fail. */
-async function answer(deps: ApiDeps, { id, kind, principal, planDigest, comment }: Given) {
-  const recorded = await recordAnswer(deps.db, { answerId: freshId(), id, kind, principal, planDigest, comment })
+export async function answer(deps: ApiDeps, { id, kind, principal, planDigest, comment, breakGlass = false }: Given) {
+  const recorded = await recordAnswer(deps.db, { answerId: freshId(), id, kind, principal, planDigest, comment, breakGlass })
   deps.metrics.answers.inc({ kind, result: recorded.recorded ? 'recorded' : recorded.because })
   if (!recorded.recorded) throw refused(recorded.because, id)
   const { answerId } = recorded
@@ -81,13 +81,15 @@ const explanations: Record<Exclude<AnswerRefusal, 'missing'>, { detail: string; 
   not_waiting: { detail: 'the remediation is not waiting for this answer', nextStep: 'read the remediation: `phase` says where it stands' },
   already_answered: { detail: 'this answer has been given already', nextStep: 'read the remediation: `answers` lists who said what' },
   closed: { detail: 'the remediation has ended', nextStep: 'read its outcome; ask for a new remediation where one is still needed' },
+  persons_only: { detail: 'the emergency door opens to a person who has just logged in, and to no key or service', nextStep: 'log in (`aegis login`) and break the glass yourself' },
+  review_due: { detail: 'your earlier break-glasses wait for a review: three of them, or one for more than 24 hours', nextStep: 'let another person review them first: `aegis reviews` lists them; ask others to approve meanwhile' },
   frozen: { detail: 'a freeze covers this target: nothing may be approved now', nextStep: '`GET /api/v1/freeze` says which and why; an admin lifts it' },
 }
 
 function refused(because: AnswerRefusal, id: string): HttpProblem {
   if (because === 'missing') return noSuchRemediation(id)
   // Refused answers are ledger entries of the remediation they were meant for.
-  return new HttpProblem({ status: because === 'own_request' ? 403 : 409, code: because, ...explanations[because], recorded: true })
+  return new HttpProblem({ status: because === 'own_request' || because === 'persons_only' ? 403 : 409, code: because, ...explanations[because], recorded: true })
 }
 
 export const answerRoutes: Route[] = [approve, reject, cancel]

@@ -5,6 +5,13 @@ export const permissions = [
   'remediations:create',
   'remediations:read',
   'remediations:answer',
+  'remediations:break-glass',
+  'break-glass:review',
+  'delegations:read',
+  'delegations:give',
+  'delegations:give-others',
+  'escalations:read',
+  'escalations:write',
   'alerts:send',
   'audit:read',
   'freeze:read',
@@ -33,14 +40,14 @@ export type Permission = (typeof permissions)[number]
 /** Of whoever can prove who they are, with a role or without. */
 const everyone: readonly Permission[] = ['account:own']
 
-const look: readonly Permission[] = [...everyone, 'remediations:read', 'freeze:read', 'autonomy:read', 'policy:read', 'policy:evaluate']
+const look: readonly Permission[] = [...everyone, 'remediations:read', 'escalations:read', 'freeze:read', 'autonomy:read', 'policy:read', 'policy:evaluate']
 
 /** Who may do what. Stopping is easier than starting again: an approver may freeze and demote, an admin lifts and promotes. */
 export const granted: Record<Role, readonly Permission[]> = {
   user: [...look, 'remediations:create'],
   service: [...look, 'remediations:create', 'alerts:send', 'policy:evaluate-others'],
-  approver: [...look, 'remediations:create', 'remediations:answer', 'freeze:set', 'autonomy:demote', 'policy:except', 'policy:agree'],
-  auditor: [...look, 'audit:read', 'policy:simulate', 'users:read'],
+  approver: [...look, 'remediations:create', 'remediations:answer', 'remediations:break-glass', 'break-glass:review', 'delegations:read', 'delegations:give', 'freeze:set', 'autonomy:demote', 'policy:except', 'policy:agree'],
+  auditor: [...look, 'audit:read', 'break-glass:review', 'delegations:read', 'policy:simulate', 'users:read'],
   admin: permissions,
 }
 

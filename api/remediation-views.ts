@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Autonomy } from '../adapters/postgres/decisions.ts'
 import type { RemediationSummary, RemediationView } from '../adapters/postgres/views.ts'
 import type { Plan } from '../domain/plan.ts'
+import type { ApprovalState } from '../domain/policy/approvals.ts'
 import { answerKinds } from '../domain/transition.ts'
 import { remediationUrl } from './accept.ts'
 import { rungView } from './autonomy.ts'
@@ -58,6 +59,19 @@ const preflight = z.strictObject({
 /** What needs two people whatever policy says. */
 const floor = z.strictObject({ reasons: z.array(z.string()), needed: z.int(), given: z.int() })
 
+/** What people are asked for and have said, as it stood when it was decided. */
+const approvals = z.strictObject({
+  met: z.boolean(),
+  needed: z.int(),
+  given: z.int(),
+  missingGroups: z.array(z.string()),
+  missingRoles: z.array(z.string()),
+  /** Owners whose break-glass stands in the place of what is missing. */
+  breakGlass: z.array(z.string()),
+  /** While people are asked: from `at` on members of `to` may speak for `group`, by the rules of now; `saidAt`: when that came on record. */
+  escalations: z.array(z.strictObject({ group: z.string(), to: z.string(), at: time, saidAt: nullableTime })),
+})
+
 const decision = z.strictObject({
   decisionId: z.string(),
   planDigest: z.string(),
@@ -67,6 +81,8 @@ const decision = z.strictObject({
   proceed: z.enum(['act', 'ask', 'suggest', 'observe', 'deny']),
   /** How far it went and why not further, with the rungs of the policies that permit; null for decisions of before. */
   autonomy: z.strictObject({ mode: shape.mode, code: z.string(), message: z.string(), rungs: z.array(rungView), floor: floor.nullable() }).nullable(),
+  /** Null where the request could not be judged. */
+  approvals: approvals.nullable(),
   answerBy: nullableTime,
   decidedAt: time,
   /** Everything the engine had to say; null without the permission to read the audit. */
@@ -80,6 +96,10 @@ const answer = z.strictObject({
   owner: z.string(),
   planDigest: z.string().nullable(),
   comment: z.string(),
+  /** By the emergency door. */
+  breakGlass: z.boolean(),
+  /** Groups that its giver spoke for at that moment besides their own, and why. */
+  standsFor: z.array(z.strictObject({ group: z.string(), because: z.enum(['delegation', 'escalation']), from: z.string() })),
   at: time,
   deliveredAt: nullableTime,
 })
@@ -155,9 +175,9 @@ export function toDetail(view: RemediationView, settings: ApiSettings, mayReadAu
     parameters: shape.given(request.parameters),
     plan,
     preflight: view.card && { ...view.card.card, refusal: view.card.refusal, at: view.card.at },
-    decision: toDecision(view.decision, mayReadAudit),
-    answers: answers.map(({ answerId, kind, principal, planDigest, comment, at, deliveredAt }) => ({
-      answerId, kind, by: principal.id, owner: principal.owner, planDigest, comment, at, deliveredAt,
+    decision: toDecision(view, mayReadAudit),
+    answers: answers.map(({ answerId, kind, principal, planDigest, comment, breakGlass, standsFor, at, deliveredAt }) => ({
+      answerId, kind, by: principal.id, owner: principal.owner, planDigest, comment, breakGlass, standsFor, at, deliveredAt,
     })),
     effects: effects.map(({ phase, state, attempts, planDigest, result, recordedAt, sentAt, settledAt }) => ({
       phase, state, attempts, planDigest, result, recordedAt, sentAt, settledAt,
@@ -171,11 +191,18 @@ export function toDetail(view: RemediationView, settings: ApiSettings, mayReadAu
 
 const toAutonomy = ({ mode, code, message, rungs, floor = null }: Autonomy) => ({ mode, code, message, rungs, floor })
 
-function toDecision(stored: RemediationView['decision'], mayReadAudit: boolean): RemediationDetail['decision'] {
+const toApprovals = (state: Partial<ApprovalState> | undefined, escalations: RemediationView['escalations']) => {
+  if (!state) return null
+  const { met = false, needed = 0, given = 0, missingGroups = [], missingRoles = [], breakGlass = [] } = state
+  return { met, needed, given, missingGroups, missingRoles, breakGlass, escalations: escalations.filter(({ group }) => missingGroups.includes(group)) }
+}
+
+function toDecision({ decision: stored, escalations }: RemediationView, mayReadAudit: boolean): RemediationDetail['decision'] {
   if (!stored) return null
   const { decisionId, planDigest, proceed, answerBy, decidedAt, decision } = stored
   const autonomy = stored.autonomy && toAutonomy(stored.autonomy)
   const { effect, code } = decision
   const reason = typeof decision['reason'] === 'string' ? decision['reason'] : ''
-  return { decisionId, planDigest, effect, code, reason, proceed, autonomy, answerBy, decidedAt, explanation: mayReadAudit ? decision : null }
+  const approvals = toApprovals(decision['approvals'] as Partial<ApprovalState> | undefined, escalations)
+  return { decisionId, planDigest, effect, code, reason, proceed, autonomy, approvals, answerBy, decidedAt, explanation: mayReadAudit ? decision : null }
 }

@@ -8,7 +8,10 @@ import { authzenRoutes } from './authzen.ts'
 import { autonomyRoutes } from './autonomy.ts'
 import { callerKeyRoutes } from './caller-keys.ts'
 import { executorRoutes } from './executor.ts'
+import { breakGlassRoutes } from './break-glass.ts'
 import { breakerRoutes } from './breakers.ts'
+import { delegationRoutes } from './delegations.ts'
+import { escalationRoutes } from './escalations.ts'
 import { stoppingRoutes } from './freeze.ts'
 import { freezeWindowRoutes } from './freeze-windows.ts'
 import { healthRoutes } from './health.ts'
@@ -32,6 +35,9 @@ import { publicRoute, reply, type Route } from './route.ts'
 export const routes: readonly Route[] = [
   ...remediationRoutes,
   ...answerRoutes,
+  ...breakGlassRoutes,
+  ...delegationRoutes,
+  ...escalationRoutes,
   ...executorRoutes,
   ...alertRoutes,
   ...stoppingRoutes,

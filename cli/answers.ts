@@ -6,9 +6,11 @@ type Reply = { answerId: string; state: 'delivered' | 'recorded' }
 
 const comment = { comment: { type: 'string', short: 'm', value: 'text', describe: 'goes into the ledger' } } as const
 
-async function send(context: Context, verb: string, body: object): Promise<number> {
+const send = (context: Context, verb: string, body: object): Promise<number> => sendWhole(context, verb, { ...body, comment: text(context, 'comment') ?? '' })
+
+export async function sendWhole(context: Context, verb: string, body: object): Promise<number> {
   const [id = ''] = context.positionals
-  const { body: reply } = await context.client<Reply>({ method: 'POST', path: pathOf(id, verb), body: { ...body, comment: text(context, 'comment') ?? '' } })
+  const { body: reply } = await context.client<Reply>({ method: 'POST', path: pathOf(id, verb), body })
   context.output.result(reply, [reply.state === 'delivered' ? `${verb}: the run has it` : `${verb}: recorded; the run is told as soon as it can be`])
   return 0
 }
@@ -25,7 +27,7 @@ export const approve: Command = {
 }
 
 /** Says what is being approved, so that the digest stands for something that was seen. */
-async function shownDigest(context: Context): Promise<string> {
+export async function shownDigest(context: Context): Promise<string> {
   const [id = ''] = context.positionals
   const detail = await detailOf(context, id)
   if (!detail.plan) throw new Refused('there is no plan to approve yet', `wait for it: aegis show ${id} --watch`)

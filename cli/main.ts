@@ -3,9 +3,12 @@ import { parseArgs } from 'node:util'
 import { approve, cancel, reject } from './answers.ts'
 import { autonomy, autonomyDemote, autonomyPromote } from './autonomy.ts'
 import { callerActivate, callerCreate, callerList, callerRetire, callerRevoke } from './callers.ts'
+import { breakGlass, review, reviews } from './break-glass.ts'
 import { breaker, breakerClose } from './breakers.ts'
 import type { Command } from './command.ts'
 import { clientOf, connectionOf, offline, Refused, Usage } from './connection.ts'
+import { delegate, undelegate } from './delegations.ts'
+import { escalation, escalationRemove, escalationSet } from './escalations.ts'
 import { freezeCancel, freezeSchedule, freezeWindows } from './freeze-windows.ts'
 import { keyCreate, keyList, keyRevoke } from './keys.ts'
 import { login, logout, whoami } from './login.ts'
@@ -30,6 +33,14 @@ export const commands: Record<string, Command> = {
   approve,
   reject,
   cancel,
+  'break-glass': breakGlass,
+  reviews,
+  review,
+  delegate,
+  undelegate,
+  escalation,
+  'escalation set': escalationSet,
+  'escalation remove': escalationRemove,
   freeze,
   unfreeze,
   'freeze windows': freezeWindows,

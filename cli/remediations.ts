@@ -148,6 +148,27 @@ const stepLine = ({ step, attempt, result, summary, durationMs, code }: Step): s
 const endLine = ({ outcome, reason, verdict, message }: RemediationDetail): string =>
   `${outcome}${reason ? ` (${reason})` : ''}${verdict ? `, verdict ${verdict}` : ''}${message ? `: ${message}` : ''}`
 
+type Decision = NonNullable<RemediationDetail['decision']>
+
+/** What is still missing, who may give it by now or later, and what holds whatever policy says. */
+function waitLines({ approvals, autonomy, answerBy }: Decision): string[] {
+  if (!approvals) return []
+  const { needed, given, missingGroups, missingRoles, escalations, breakGlass } = approvals
+  const missing = [...missingGroups.map((group) => `the group ${group}`), ...missingRoles.map((role) => `the role ${role}`)]
+  const floor = autonomy?.floor
+  return [
+    `  wanted    ${given} of ${needed} approvals${missing.length > 0 ? `; missing: ${missing.join(', ')}` : ''}${answerBy ? `; until ${answerBy}` : ''}`,
+    ...escalations.map(({ group, to, at, saidAt }) => `  or        ${to} for ${group}, ${Date.parse(at) <= Date.now() ? 'since' : 'from'} ${at}${saidAt ? ' (escalated)' : ''}`),
+    ...(breakGlass.length > 0 ? [`  emergency break-glass by ${breakGlass.join(', ')}`] : []),
+    ...(floor ? [`  floor     ${floor.given} of ${floor.needed}: ${floor.reasons.join(' and ')}`] : []),
+  ]
+}
+
+function answerLine({ kind, owner, comment, breakGlass, standsFor }: RemediationDetail['answers'][number]): string {
+  const voices = standsFor.map(({ group, because, from }) => `${group} (${because} from ${from})`)
+  return `  answer    ${breakGlass ? 'break-glass' : kind} by ${owner}${voices.length > 0 ? `, for ${voices.join(', ')}` : ''}${comment ? `: ${comment}` : ''}`
+}
+
 export function summaryLines(detail: RemediationDetail): string[] {
   const { id, action, requestedBy, door, requestReason, phase, plan, preflight, decision, answers, demotions, temporalUrl } = detail
   return [
@@ -160,7 +181,8 @@ export function summaryLines(detail: RemediationDetail): string[] {
     ...(preflight ? preflight.diff.map(({ path, before, after }) => `  change    ${path}: ${before ?? '(none)'} → ${after ?? '(none)'}`) : []),
     ...(decision ? [`  decision  ${decision.effect} (${decision.code}): ${decision.reason}`] : []),
     ...(decision?.autonomy?.code.startsWith('mode_') ? [`  autonomy  ${decision.autonomy.message}`] : []),
-    ...answers.map(({ kind, owner, comment }) => `  answer    ${kind} by ${owner}${comment ? `: ${comment}` : ''}`),
+    ...(decision && phase === 'awaiting_approval' ? waitLines(decision) : []),
+    ...answers.map(answerLine),
     ...demotions.map(({ policy, mode, cluster, namespace }) => `  demoted   ${policy} to ${mode} in ${cluster}/${namespace}`),
     `  temporal  ${temporalUrl}`,
   ]

@@ -21,6 +21,7 @@ import { decideQueue } from '../temporal/names.ts'
 import { startLoop } from '../temporal/loop.ts'
 import { startReconciler, whatHappened } from '../temporal/reconciler.ts'
 import { startRelay, type Outbox } from '../temporal/relay.ts'
+import { breakGlassMetrics } from './break-glass-metrics.ts'
 import { concurrencyRules, guardRules, limitRules } from './limits.ts'
 import { pager } from './pages.ts'
 import { policyMetrics } from './policy-metrics.ts'
@@ -31,6 +32,7 @@ const config = decisionConfig(processEnvironment())
 /** The ledger's partitions are made this far ahead; a worker that is up one day in that time is enough. */
 const partitionMonthsAhead = 3
 const partitionEveryMs = 12 * 3_600_000
+const reviewsEveryMs = 15_000
 /** Between polls of the outbox; a notification from the database wakes the relay sooner. */
 const relayEveryMs = 500
 
@@ -64,6 +66,7 @@ await runWorkerProcess(settings, async ({ log, registry }, temporal) => {
   })
 
   const partitions = startLoop(async () => void (await ensurePartitions(db, partitionMonthsAhead)), { everyMs: partitionEveryMs, onFailure })
+  const reviews = startLoop(breakGlassMetrics(registry, db), { everyMs: reviewsEveryMs, onFailure })
   const aroundSteps = stepInterceptor(stepHooks(db, log, registry))
   const workflowBundle = await bundleWorkflowCode({
     workflowsPath: fileURLToPath(new URL('../workflows/index.ts', import.meta.url)),
@@ -88,7 +91,7 @@ await runWorkerProcess(settings, async ({ log, registry }, temporal) => {
       return database.ok ? pollingState(worker) : database
     },
     async stop() {
-      await Promise.all([relay.stop(), reconciler.stop(), partitions.stop(), listener.close()])
+      await Promise.all([relay.stop(), reconciler.stop(), partitions.stop(), reviews.stop(), listener.close()])
       policies.close()
       await client.connection.close()
       await db.destroy()

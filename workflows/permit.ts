@@ -1,4 +1,5 @@
-import { patched } from '@temporalio/workflow'
+import { isCancellation, patched, TemporalFailure } from '@temporalio/workflow'
+import type { Evaluated } from '../activities/results.ts'
 import type { Ending } from '../domain/remediation.ts'
 import { anyAnswer, endingOfAnswer, pause, stopAsked } from './answers.ts'
 import { ending } from './endings.ts'
@@ -61,15 +62,19 @@ async function judge(story: Story): Promise<Judged | Ending | Later> {
     return { retryMs, why: 'wait for the disruption budget', ending: refused }
   }
   if (evaluated.proceed === 'act') return { digest, undo, decisionId: evaluated.decisionId, undoSame: evaluated.undoSame }
-  return askPeople(story, { digest, undo }, evaluated.answerTimeoutMs)
+  return askPeople(story, { digest, undo }, evaluated)
 }
 
-/** Waits for people; each approval is checked against its row, and the policy is asked again: it counts the rows. */
-async function askPeople(story: Story, { digest, undo }: Pick<Judged, 'digest' | 'undo'>, answerTimeoutMs: number): Promise<Judged | Ending> {
+/**
+ * Waits for people; each approval is checked against its row, and the policy is asked again: it counts the rows. Where a
+ * group does not answer in time, others are told that they may, within the same wait.
+ */
+async function askPeople(story: Story, { digest, undo }: Pick<Judged, 'digest' | 'undo'>, asked: Asked): Promise<Judged | Ending> {
   const { run, decide } = story
-  const untilMs = Date.now() + Math.min(answerTimeoutMs, run.leftMs())
+  const untilMs = Date.now() + Math.min(asked.answerTimeoutMs, run.leftMs())
+  const bells = setBells(asked)
   run.enter('awaiting_approval', 'waiting for approval')
-  while (await run.answered(anyAnswer, untilMs - Date.now(), 'wait for an answer')) {
+  while (await answeredBy(story, digest, untilMs, bells)) {
     const message = run.take(anyAnswer)
     if (!message) break
     const checked = await decide.checkAnswer(`check the answer ${message.kind}`, run.leftMs(), { ...ref(run), digest, ...message })
@@ -82,7 +87,44 @@ async function askPeople(story: Story, { digest, undo }: Pick<Judged, 'digest' |
     const evaluated = await decide.evaluatePolicy('ask the policy again with the approval', run.leftMs(), { ...ref(run), digest })
     if (evaluated.proceed === 'stop') return evaluated.ending
     if (evaluated.proceed === 'act') return { digest, undo, decisionId: evaluated.decisionId, undoSame: evaluated.undoSame }
+    bells.next = setBells(evaluated).next
     run.enter('awaiting_approval', 'waiting for another approval')
   }
   return ending('unanswered', 'approval_timeout', 'nobody answered in time')
+}
+
+type Asked = Extract<Evaluated, { proceed: 'ask' }>
+type Bell = { group: string; to: string; atMs: number }
+/** What is still to ring, the soonest first, and how often it has. */
+type Bells = { next: Bell[]; rung: number }
+
+/** Of one wait. The policy names no more either; this bounds the history whatever it names. */
+const mostBells = 9
+/** An answer that comes meanwhile waits so long at most. */
+const ringTimeoutMs = 30_000
+
+const setBells = ({ escalations = [] }: Asked): Bells => ({ next: escalations.map(({ group, to, inMs }) => ({ group, to, atMs: Date.now() + inMs })), rung: 0 })
+
+/** True when an answer is there before the time is over. Each bell that rings meanwhile is said, and the wait goes on. */
+async function answeredBy(story: Story, digest: string, untilMs: number, bells: Bells): Promise<boolean> {
+  const { run } = story
+  for (;;) {
+    const bell = bells.rung < mostBells ? bells.next.find(({ atMs }) => atMs < untilMs) : undefined
+    if (await run.answered(anyAnswer, (bell?.atMs ?? untilMs) - Date.now(), 'wait for an answer')) return true
+    if (!bell) return false
+    bells.next = bells.next.filter((one) => one !== bell)
+    bells.rung += 1
+    if (await ring(story, digest, bell)) run.enter('awaiting_approval', `escalated to \`${bell.to}\``)
+  }
+}
+
+/** Who may answer goes by the clock, whether or not it could be said: a step that fails ends no wait. */
+async function ring({ run, decide }: Story, digest: string, { group, to }: Bell): Promise<boolean> {
+  try {
+    const withinMs = Math.min(ringTimeoutMs, run.leftMs())
+    return (await decide.escalate(`say that \`${to}\` may speak for \`${group}\``, withinMs, { ...ref(run), digest, group, to })).escalated
+  } catch (failure) {
+    if (isCancellation(failure) || !(failure instanceof TemporalFailure)) throw failure
+    return false
+  }
 }

@@ -12,7 +12,7 @@ const leastTimeMs = 1_000
 const patience = { startToCloseTimeout: 12_000, heartbeatTimeout: 5_000 } satisfies ActivityOptions
 const backoff = { initialInterval: 200, backoffCoefficient: 2, maximumInterval: 5_000 }
 
-const decisionNames = ['detect', 'plan', 'evaluatePolicy', 'checkAnswer', 'reserve', 'issueWarrant', 'judgeLost'] as const
+const decisionNames = ['detect', 'plan', 'evaluatePolicy', 'checkAnswer', 'escalate', 'reserve', 'issueWarrant', 'judgeLost'] as const
 
 /**
  * Steps beside the database, run inside the workflow task: no trip through a queue. Each call names

@@ -127,7 +127,7 @@ const evidenceSql = `
   ), answered as (
     select ${place}, bool_or(a.kind = 'approve') as approved, bool_or(a.kind in ('reject', 'cancel')) as declined
     from (select distinct ${place}, b.id from bound b left join standing using (${place}) where b.proceed = 'ask' and (demoted_at is null or b.decided_at > demoted_at)) asked
-      join ledger.answer a using (id) where a.kind <> 'resolve' group by ${place}, id
+      join ledger.answer a using (id) where a.kind <> 'resolve' and not a.break_glass group by ${place}, id
   ), approvals as (
     select ${place}, count(*) filter (where not declined) as approved, count(*) filter (where declined) as declined from answered group by ${place}
   ), ended as (

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import type { StandIn } from '../../domain/approvals/stand-in.ts'
 import type { Rung } from '../../domain/autonomy/rung.ts'
 import type { Proceed } from '../../domain/policy/mode.ts'
 import type { FaultClass, Principal, Verdict } from '../../domain/remediation.ts'
@@ -19,7 +20,7 @@ const planOf = (row: PlanPart): StoredPlan | undefined => (row.plan === null ? u
 export type FactsForDecision = Known & {
   request: StoredRequest
   /** Committed approvals of this plan, oldest first; one that comes out the same again finds them. */
-  approvals: { principal: Principal; at: string }[]
+  approvals: { principal: Principal; at: string; standsFor: StandIn[]; breakGlass: boolean }[]
   /** Until when people are being asked about this plan already; null: they are not. */
   askedUntil: Date | null
   /** Those that stand where the request is aimed, of all policies. */
@@ -31,7 +32,7 @@ export const factsForDecision = guarded(async (db: Knex, id: string, digest: str
   const row = await first<RequestRow & PlanPart & Pick<FactsForDecision, 'approvals'> & { now: Date; asked_until: Date | null; rungs: Parameters<typeof toRungs>[0] }>(
     db,
     `select r.*, ${planColumns}, clock_timestamp() as now, (
-       select coalesce(jsonb_agg(jsonb_build_object('principal', a.principal, 'at', a.at) order by a.at, a.answer_id), '[]')
+       select coalesce(jsonb_agg(jsonb_build_object('principal', a.principal, 'at', a.at, 'standsFor', a.stands_for, 'breakGlass', a.break_glass) order by a.at, a.answer_id), '[]')
        from ledger.answer a where a.id = r.id and a.kind = 'approve' and a.plan_digest = :digest
      ) as approvals, (
        select case when d.proceed = 'ask' and d.plan_digest = :digest then d.answer_by end from ledger.decision d where d.id = r.id order by d.ordinal desc limit 1

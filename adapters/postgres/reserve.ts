@@ -200,14 +200,15 @@ const onWorkload = `
   i.cluster = :cluster and i.namespace = :namespace and i.workload_kind = :kind and i.workload_name = :name
     and i.phase = 'act' and i.result in ('applied', 'presumed')`
 
-// Whoever approves after the last effect knows of it.
+// Whoever approves after the last effect knows of it. The requester's break-glass is no approval of another.
 const roomSql = `
   select (select jsonb_build_object('freeze_id', f.freeze_id, 'reason', f.reason) from ${coveringFreeze(latestDecisionId)} order by f.set_at limit 1) as freeze,
     ${openBreakerOf} as breaker,
     (select count(*)::integer from ledger.intent i where ${onWorkload}
       and i.settled_at > greatest(clock_timestamp() - :flapMs::bigint * interval '1 ms', :releasedAt::timestamptz)) as effects,
     (select (extract(epoch from clock_timestamp() - max(i.settled_at)) * 1000)::float8 from ledger.intent i where ${onWorkload}
-      having not exists (select from ledger.answer a where a.id = :id and a.kind = 'approve' and a.plan_digest = :planDigest and a.at > max(i.settled_at))) as since_ms,
+      having not exists (select from ledger.answer a join ledger.request q using (id)
+        where a.id = :id and a.kind = 'approve' and a.owner <> q.owner and a.plan_digest = :planDigest and a.at > max(i.settled_at))) as since_ms,
     (select count(*)::integer from ledger.claim c where c.state = 'held' and c.cluster = :cluster) as in_cluster,
     (select count(*)::integer from ledger.claim c where c.state = 'held' and c.cluster = :cluster and c.namespace = :namespace) as in_namespace,
     (select jsonb_object_agg(k.key,

@@ -3,9 +3,11 @@ import type { Rung } from '../../domain/autonomy/rung.ts'
 import type { Plan, PreflightCard, Refusal } from '../../domain/plan.ts'
 import { uuidTimeMs } from '../../domain/uuid.ts'
 import type { ActionName, EffectPhase, Ending, Outcome, Phase, RemediationRequest, Target, Verdict } from '../../domain/remediation.ts'
+import { stepsFrom } from '../../domain/approvals/escalation.ts'
 import { answersOf, type Answer } from './answers.ts'
 import { latestDecision, type StoredDecision } from './decisions.ts'
 import { areasParameter, within, type Readable } from './areas.ts'
+import { waitingOf } from './escalations.ts'
 import { guarded } from './failures.ts'
 import { intentsOf, type Intent } from './intents.ts'
 import { withinItsMonth } from './ledger.ts'
@@ -43,6 +45,8 @@ export type RemediationView = {
   /** The newest preflight of that plan. */
   card: { card: PreflightCard; refusal: Refusal | null; at: string } | null
   decision: StoredDecision | null
+  /** While people are asked: to whom the voices of groups come, and when they do or did. */
+  escalations: EscalationView[]
   answers: Answer[]
   /** Act before undo. */
   effects: Intent[]
@@ -51,12 +55,15 @@ export type RemediationView = {
   steps: StepView[]
 }
 
+export type EscalationView = { group: string; to: string; at: string; /** When it was put on record; null: not yet. */ saidAt: string | null }
+
 /** One remediation whole. Undefined: there is none of that id. */
 export const getRemediation = guarded(async (db: Knex, id: string): Promise<RemediationView | undefined> => {
   const request = await loadRequest(db, id)
   if (!request) return undefined
   const { phase, firstRunId, startedAt: _started, resolvedAt: _resolved, stopAttempts: _stop, ...accepted } = request
   const plan = await newestPlan(db, id)
+  const decision = (await latestDecision(db, id)) ?? null
   return {
     request: accepted,
     phase,
@@ -64,13 +71,22 @@ export const getRemediation = guarded(async (db: Knex, id: string): Promise<Reme
     ending: await endingOf(db, id),
     plan: plan && { digest: plan.digest, plan: plan.plan, observedAt: plan.observedAt },
     card: plan ? ((await loadPreflight(db, id, plan.digest)) ?? null) : null,
-    decision: (await latestDecision(db, id)) ?? null,
+    decision,
+    escalations: phase === 'awaiting_approval' && decision ? await escalationsOf(db, id, decision) : [],
     answers: await answersOf(db, id),
     effects: await intentsOf(db, [id]),
     demotions: await demotionsOf(db, id),
     steps: await stepsOf(db, id),
   }
 })
+
+/** Of the groups that the decision asks for, by the rules of now. */
+async function escalationsOf(db: Knex, id: string, { planDigest }: StoredDecision): Promise<EscalationView[]> {
+  const { rules, wanted, askedAt, done } = await waitingOf(db, id, planDigest)
+  if (askedAt === null) return []
+  const saidAt = (group: string, to: string) => done.find((one) => one.group === group && one.to === to)?.at ?? null
+  return wanted.flatMap((group) => stepsFrom(group, rules).map(({ to, afterMs }) => ({ group, to, at: new Date(Date.parse(askedAt) + afterMs).toISOString(), saidAt: saidAt(group, to) })))
+}
 
 async function newestPlan(db: Knex, id: string): Promise<StoredPlan | null> {
   const row = await first<Parameters<typeof toStoredPlan>[0]>(

@@ -180,6 +180,18 @@ describe('approvals', () => {
     expect(decision.approvals.met).toBe(met)
   })
 
+  test('by break-glass stand in the place of all others, the requester’s too, and the decision names whose it was', () => {
+    const policies = [allow, question({ minApprovals: 3, approverGroups: ['dba'], approvalTtl: '5m' })]
+    const glass = (owner: string, at = noon) => yes(owner, { breakGlass: true, at })
+    const decision = ask(policies, { approvals: [glass('ann')] })
+    expect(decision).toMatchObject({ effect: 'allow', code: 'break_glass', approvals: { met: true, needed: 3, given: 0, missingGroups: ['dba'], breakGlass: ['ann'] }, validUntil: noon + 300_000 })
+    expect(decision.message).toMatch(/^allowed by the break-glass of `ann`, with 0 of 3 approvals asked for by policy/)
+    expect(ask(policies, { approvals: [glass('ann', noon - 300_000)] }).code).toBe('approval_required')
+    expect(ask([...policies, { effect: 'deny' }], { approvals: [glass('bob')] }).effect).toBe('deny')
+    expect(capByMode(ask([{ ...allow, obligations: { maxReplicas: 3 } }, question()], { approvals: [glass('bob')] }), 'auto')).toMatchObject({ proceed: 'deny', code: 'obligation_unmet' })
+    expect(['approve', 'suggest', 'observe'].map((mode) => capByMode(ask([allow], { approvals: [glass('ann')] }), mode as 'approve').proceed)).toEqual(['act', 'suggest', 'observe'])
+  })
+
   test('do not outlive the turn of a time window', () => {
     const policies = [allow, { ...question(), when: { time: { zone: 'UTC', windows: [{ from: '08:00', to: '12:00' }, { from: '12:00', to: '18:00' }] } } },
       { ...question(), when: { time: { zone: 'UTC', windows: [{ from: '11:00', to: '12:30' }] } } }]

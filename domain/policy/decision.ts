@@ -4,10 +4,11 @@ import type { FailedLeaf } from './condition.ts'
 import type { Effect } from './document.ts'
 import type { Breach, Obligations } from './obligations.ts'
 
-/** Why, for programs. The first four let something happen; the rest deny. */
+/** Why, for programs. The first five let something happen; the rest deny. */
 export type DecisionCode =
   | 'allowed'
   | 'approved' // people were asked, and enough of them said yes
+  | 'break_glass' // people were asked, and somebody opened the emergency door instead
   | 'approval_required'
   | 'approval_indeterminate' // an approval policy could not be evaluated, so its question stands
   | 'explicit_deny'

@@ -83,9 +83,10 @@ export function explain(
   return { primary: policyRef(first.policy), reason, message: `${verdictText(code, approvals)} \`${id}\`${because}` }
 }
 
-function verdictText(code: DecisionCode, { needed, given }: ApprovalState): string {
+function verdictText(code: DecisionCode, { needed, given, breakGlass = [] }: ApprovalState): string {
   if (code === 'allowed') return 'allowed by policy'
   if (code === 'approved') return `allowed with ${given} of ${needed} approvals asked for by policy`
+  if (code === 'break_glass') return `allowed by the break-glass of ${breakGlass.map((owner) => `\`${owner}\``).join(', ')}, with ${given} of ${needed} approvals asked for by policy`
   if (code === 'explicit_deny' || code === 'deny_indeterminate') return 'denied by policy'
   return `${needed === 1 ? 'one approval is' : `${needed} approvals are`} asked for by policy`
 }

@@ -50,6 +50,10 @@ test.each<[string, Approval[], Proceed, number]>([
   ['one of them too long ago', [approval('bob', floorTtlMs), approval('carol')], 'ask', 1],
   ['one of them just not too long ago', [approval('bob', floorTtlMs - 1), approval('carol')], 'act', 2],
   ['one who may not approve', [approval('bob'), approval('carol', 0, { roles: ['user'] })], 'ask', 1],
+  ['one by break-glass', [approval('bob', 0, { breakGlass: true })], 'ask', 1],
+  ['the requester by break-glass', [approval('alice', 0, { breakGlass: true })], 'ask', 0],
+  ['the requester by break-glass among two', [approval('alice', 0, { breakGlass: true }), approval('bob')], 'ask', 1],
+  ['two, one of them by break-glass', [approval('bob', 0, { breakGlass: true }), approval('carol')], 'act', 2],
 ])('with the approval of %s', (_name, approvals, proceed, given) => {
   expect(cap({ ...grave, approvals })).toMatchObject({ proceed, floor: { needed: 2, given } })
 })

@@ -14,8 +14,11 @@ export type Approval = {
   /** The person behind the approver: two approvals of one owner count once, the requester's not at all. */
   owner: string
   roles: readonly Role[]
+  /** Those they stood in for then as well. */
   groups: readonly string[]
   at: number
+  /** Given by the emergency door. */
+  breakGlass?: boolean
 }
 
 /**

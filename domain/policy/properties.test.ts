@@ -49,7 +49,7 @@ test('the index, the compiler and the engine agree with the rule as plainly said
     for (const { code } of decisions) seen[code] = (seen[code] ?? 0) + 1
     expect(decisions.map((one) => ({ effect: one.effect, code: one.code, determining: ids(one), overridden: overriddenIds(one), mode: one.mode, breaches: one.breaches.map(({ obligation }) => obligation), met: one.approvals.met }))).toEqual(expected)
   }), { numRuns: playsAll ? 100_000 : 2_000, seed })
-  for (const code of ['allowed', 'approved', 'approval_required', 'approval_indeterminate', 'explicit_deny', 'deny_indeterminate', 'no_policy_matched']) expect([code, seen[code]]).toEqual([code, expect.any(Number)])
+  for (const code of ['allowed', 'approved', 'break_glass', 'approval_required', 'approval_indeterminate', 'explicit_deny', 'deny_indeterminate', 'no_policy_matched']) expect([code, seen[code]]).toEqual([code, expect.any(Number)])
 })
 
 test('the index leaves out only what does not match: without it every decision is the same, explanation and all', () => {
@@ -90,6 +90,21 @@ test('priority changes neither the answer, nor who determined it, nor what it ob
 
 test('one more deny never loosens', () => {
   check(fc.property(policies, extra('deny'), approvedInput, (documents, deny, request) => neverLooser(decided(documents, request), decided([...documents, deny], request))))
+})
+
+test('a break-glass turns no deny into anything, mends no broken bound, and loosens nothing but what people are asked', () => {
+  const seen = { denied: 0, opened: 0 }
+  check(fc.property(policies, approvedInput, fc.constantFrom('ann', 'bob'), (documents, request, owner) => {
+    const glass = { principalId: owner, owner, roles: ['approver' as const], groups: [], at: request.now, breakGlass: true }
+    const before = decided(documents, request)
+    const after = decided(documents, { ...request, approvals: [...request.approvals, glass] })
+    expect([after.obligations, after.mode, after.breaches, ids(after)]).toEqual([before.obligations, before.mode, before.breaches, ids(before)])
+    if (before.effect === 'require_approval') expect([after.effect, after.approvals.met]).toEqual(['allow', true])
+    else expect([after.effect, after.approvals.met]).toEqual([before.effect, true])
+    if (before.effect === 'deny') seen.denied += 1
+    if (after.code === 'break_glass') seen.opened += 1
+  }))
+  expect(Math.min(seen.denied, seen.opened)).toBeGreaterThan(10)
 })
 
 test('one more allow never turns an allow into anything else, and only tightens what it obliges', () => {

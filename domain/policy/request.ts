@@ -55,8 +55,9 @@ function approvalsProblem(approvals: unknown): string | undefined {
   if (!Array.isArray(approvals)) return 'approvals must be a list'
   const whole = approvals.every((approval) =>
     isRecord(approval) && isText(approval['principalId']) && isText(approval['owner']) &&
-    areRoles(approval['roles']) && isTextList(approval['groups']) && Number.isFinite(approval['at']))
-  return whole ? undefined : 'each approval must have principalId, owner, roles, groups and at'
+    areRoles(approval['roles']) && isTextList(approval['groups']) && Number.isFinite(approval['at']) &&
+    (approval['breakGlass'] === undefined || typeof approval['breakGlass'] === 'boolean'))
+  return whole ? undefined : 'each approval must have principalId, owner, roles, groups and at, and may have breakGlass'
 }
 
 const areRoles = (value: unknown): boolean => Array.isArray(value) && value.every((role) => roles.includes(role as never))

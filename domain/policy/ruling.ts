@@ -1,5 +1,5 @@
 import { strictestMode, type Mode } from '../remediation.ts'
-import { approvalState, type ApprovalState } from './approvals.ts'
+import { approvalState, isAnswered, type ApprovalState } from './approvals.ts'
 import { candidatePlaces } from './candidates.ts'
 import type { DecisionCode } from './decision.ts'
 import type { Effect } from './document.ts'
@@ -61,7 +61,7 @@ export function ruleOnEvaluated(input: PolicyInput, all: Evaluated[]): Ruling {
   const { obligations, mode } = merged(binding)
   const approvals = approvalsOf(input, obligations, counted.map(({ policy }) => policy))
   const approved = ruled === 'require_approval' && approvals.met
-  const [effect, code]: [Effect, DecisionCode] = approved ? ['allow', 'approved'] : [ruled, ruledCode]
+  const [effect, code]: [Effect, DecisionCode] = approved ? ['allow', isAnswered(approvals) ? 'approved' : 'break_glass'] : [ruled, ruledCode]
   const broken = effect === 'deny' ? [] : breaches(obligations, input)
   return { effect, code, determining, counted, all, binding, obligations, mode, breaches: broken, approvals }
 }

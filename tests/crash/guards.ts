@@ -1,3 +1,5 @@
+import { approvalGuards } from './approval-guards.ts'
+
 /**
  * The guards that keep an effect single, and those that keep somebody out, each with the one line that is it, what the code is like without that line,
  * and the test that then fails. A guard whose line has moved is an error here, so the table cannot rot.
@@ -12,6 +14,7 @@ export type Guard = {
 }
 
 export const guards: readonly Guard[] = [
+  ...approvalGuards,
   {
     guard: 'the UID precondition of an eviction',
     file: 'adapters/kubernetes/mutations.ts',

@@ -120,6 +120,18 @@ test('a policy that the settings hold is proposed all the same, with where to ra
   expect([got.status, got.problem.code, got.problem.nextStep]).toEqual([409, 'not_held', expect.stringContaining('AEGIS_NAMESPACE_MODES')])
 })
 
+test('a break-glass is nobody’s agreement', async () => {
+  const namespace = freshNamespace()
+  await asked({ namespace })
+  const at = target(namespace)
+  const { id } = await decided(db, { proceed: 'ask', target: at, standing: standing('approve') })
+  const glass = { answerId: randomUUID(), id, kind: 'approve' as const, principal: bob, planDigest: digest, comment: 'nobody answers', breakGlass: true }
+  expect(await recordAnswer(db.api, glass)).toMatchObject({ recorded: true })
+  expect((await placeOf(namespace)).evidence.approvals).toMatchObject({ approved: 1, declined: 0 })
+  expect(await recordAnswer(db.api, { ...glass, answerId: randomUUID(), principal: person('carol'), breakGlass: false })).toMatchObject({ recorded: true })
+  expect((await placeOf(namespace)).evidence.approvals).toMatchObject({ approved: 2, declined: 0 })
+})
+
 describe('from a bad outcome back to the top', () => {
   const namespace = freshNamespace()
 

@@ -1,6 +1,7 @@
 /** W1: every route × who × where, from the route table. Each cell is asked over HTTP. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
+import { recordAnswer } from '../../adapters/postgres/answers.ts'
 import { areaOfRemediation } from '../../adapters/postgres/areas.ts'
 import { setFreeze } from '../../adapters/postgres/freeze.ts'
 import { scheduleFreeze } from '../../adapters/postgres/freeze-windows.ts'
@@ -10,7 +11,7 @@ import type { Route } from '../../api/route.ts'
 import type { Role } from '../../domain/remediation.ts'
 import { keyFor, startApi, type Got, type TestApi } from '../helpers/api.ts'
 import { stack } from '../helpers/stack.ts'
-import { alice, draftOf, openDatabase, started, type TestDatabase } from './postgres/database.ts'
+import { alice, decided, digest, draftOf, openDatabase, started, type TestDatabase } from './postgres/database.ts'
 
 let db: TestDatabase
 let api: TestApi
@@ -19,6 +20,7 @@ let bound: Record<Role, string>
 let remediationIn: Record<Where, string>
 let freezeIn: Record<Where, string>
 let windowIn: Record<Where, string>
+let glassIn: Record<Where, string>
 
 const allRoles: Role[] = ['admin', 'user', 'approver', 'auditor', 'service']
 type Where = 'shop' | 'demo-b'
@@ -34,6 +36,13 @@ beforeAll(async () => {
   remediationIn = { [own]: await remediation(own), [other]: await remediation(other) } as typeof remediationIn
   freezeIn = { [own]: await freeze(own), [other]: await freeze(other) } as typeof freezeIn
   const window = async (namespace: Where) => (await scheduleFreeze(db.api, { scope: { cluster: 'main', namespace }, from: new Date(Date.now() + 3_600_000), to: new Date(Date.now() + 7_200_000), zone: 'UTC', localFrom: '', localTo: '', reason: 'r', principal: alice })).windowId
+  const glass = async (namespace: Where) => {
+    const { id } = await decided(db, { proceed: 'ask', target: { cluster: 'main', namespace, kind: 'Deployment', name: `web-${randomUUID().slice(0, 8)}` } })
+    const answerId = randomUUID()
+    expect(await recordAnswer(db.api, { answerId, id, kind: 'approve', principal: alice, planDigest: digest, comment: 'nobody answers', breakGlass: true })).toMatchObject({ recorded: true })
+    return answerId
+  }
+  glassIn = { [own]: await glass(own), [other]: await glass(other) } as typeof glassIn
   windowIn = { [own]: await window(own), [other]: await window(other) } as typeof windowIn
 })
 afterAll(async () => {
@@ -46,6 +55,8 @@ const bodies: Record<string, (namespace: Where) => object> = {
   'POST /api/v1/remediations': (namespace) => ({ action: 'restart_pod', target: { namespace, kind: 'Pod', name: `a-${randomUUID().slice(0, 8)}` } }),
   'POST /executor/execute': (namespace) => ({ actionType: 'restart_pod', actionParams: { namespace, podName: `a-${randomUUID().slice(0, 8)}` } }),
   'POST /api/v1/remediations/:id/approve': () => ({ planDigest: `sha256:${'0'.repeat(64)}` }),
+  'POST /api/v1/remediations/:id/break-glass': () => ({ planDigest: `sha256:${'0'.repeat(64)}`, reason: 'nobody answers, and the shop is down' }),
+  'POST /api/v1/break-glass/:answerId/review': () => ({ verdict: 'justified', comment: 'I looked' }),
   'POST /api/v1/freeze': (namespace) => ({ scope: { cluster: 'main', namespace }, reason: 'r' }),
   'POST /api/v1/freeze/windows': (namespace) => ({ scope: { cluster: 'main', namespace }, from: '2099-01-01T00:00', to: '2099-01-02T00:00', zone: 'UTC', reason: 'r' }),
   'POST /api/v1/claims/release': (namespace) => ({ workload: { namespace, kind: 'Deployment', name: 'none-such' } }),
@@ -58,7 +69,7 @@ const nameOf = ({ method, path }: Route) => `${method.toUpperCase()} ${path}`
 const hasPlace = ({ scope }: Route): boolean => typeof scope === 'function' || (typeof scope === 'object' && scope !== null)
 
 async function ask(route: Route, who: Role | 'nobody', namespace: Where): Promise<Got> {
-  const named = [['/api/v1/remediations/', remediationIn], ['/api/v1/freeze/windows/', windowIn], ['/api/v1/freeze/', freezeIn]] as const
+  const named = [['/api/v1/remediations/', remediationIn], ['/api/v1/break-glass/', glassIn], ['/api/v1/freeze/windows/', windowIn], ['/api/v1/freeze/', freezeIn]] as const
   const id = named.find(([start]) => route.path.startsWith(start))?.[1][namespace] ?? randomUUID()
   const path = route.path.replace(/:\w+/, id)
   const body = route.method === 'post' || route.method === 'put' ? { body: bodies[nameOf(route)]?.(namespace) ?? {} } : {}
@@ -110,6 +121,10 @@ describe('lists show what lies in the namespaces that one may read, and nothing 
     const { key } = await keyFor(db.api, ['user'])
     const all = (await api.call('GET', '/api/v1/remediations?limit=200', { key })).body['items'] as { id: string }[]
     expect(all.map(({ id }) => id)).toEqual(expect.arrayContaining(Object.values(remediationIn)))
+  })
+
+  test('uses of the emergency door', async () => {
+    expect(await items('/api/v1/break-glass', 'auditor')).toMatchObject([{ answerId: glassIn[own], target: { namespace: own } }])
   })
 
   test('the record: entries of other namespaces, and of none, are for those who may look everywhere', async () => {

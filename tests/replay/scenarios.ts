@@ -35,6 +35,7 @@ export const ends = (outcome: Outcome, reason: string, verdict: Verdict | null =
 })
 const stop = (outcome: Outcome, reason: string) => ({ proceed: 'stop' as const, ...ends(outcome, reason) })
 const ask = { proceed: 'ask' as const, decisionId: 'd1', answerTimeoutMs: 20_000, summary }
+const escalations = [{ group: 'dba', to: 'sre-leads', inMs: 300 }]
 const act = { proceed: 'act' as const, decisionId: 'd2', undoSame: false, summary }
 const final = (outcome: Outcome, reason: string) => ({ effect: 'none' as const, because: 'final' as const, ...ends(outcome, reason) })
 const away = ApplicationFailure.create({ message: 'the cluster does not answer', type: 'unavailable', nonRetryable: false, details: ['cluster_unreachable'] })
@@ -53,6 +54,7 @@ export const wellGoing = (): { [Name in StepName]: Scripted<Name>[] } => ({
   preflight: [{ clear: true, summary }],
   evaluatePolicy: [act],
   checkAnswer: [{ valid: false, reason: 'no_such_answer', summary }],
+  escalate: [{ escalated: true, summary }],
   reserve: [{ reserved: true, claimToken: 1, summary }],
   issueWarrant: [{ warrantId: 'w1', summary }],
   validateSignature: [{ valid: true, summary }],
@@ -93,6 +95,34 @@ export const scenarios: readonly Scenario[] = [
     outside: [{ after: 'evaluatePolicy', do: 'approve' }, { after: 'evaluatePolicy', calls: 2, do: 'approve' }],
     outcome: 'healed',
     asked: [...judging, ...again, ...again, ...acting, 'verify', 'close'],
+  },
+  {
+    name: 'healed-after-an-escalation',
+    steps: { evaluatePolicy: [{ ...ask, escalations }, act], checkAnswer: [valid('approve')] },
+    outside: [{ after: 'escalate', do: 'approve' }],
+    outcome: 'healed',
+    asked: [...judging, 'escalate', ...again, ...acting, 'verify', 'close'],
+  },
+  {
+    name: 'healed-after-an-escalation-that-an-answer-came-before',
+    steps: { evaluatePolicy: [{ ...ask, escalations: [{ group: 'dba', to: 'sre-leads', inMs: 2_000 }] }, { ...ask, escalations }, act], checkAnswer: [valid('approve')] },
+    outside: [{ after: 'evaluatePolicy', do: 'approve' }, { after: 'escalate', do: 'approve' }],
+    outcome: 'healed',
+    asked: [...judging, ...again, 'escalate', ...again, ...acting, 'verify', 'close'],
+  },
+  {
+    name: 'healed-after-an-escalation-that-could-not-be-said',
+    steps: { evaluatePolicy: [{ ...ask, escalations }, act], escalate: [refusedForGood], checkAnswer: [valid('approve')] },
+    outside: [{ after: 'escalate', do: 'approve' }],
+    outcome: 'healed',
+    asked: [...judging, 'escalate', ...again, ...acting, 'verify', 'close'],
+  },
+  {
+    name: 'healed-after-a-break-glass',
+    steps: { evaluatePolicy: [ask, act], checkAnswer: [valid('approve')] },
+    outside: [{ after: 'evaluatePolicy', do: 'approve' }],
+    outcome: 'healed',
+    asked: [...judging, ...again, ...acting, 'verify', 'close'],
   },
   {
     name: 'healed-though-the-alert-resolved-and-a-stranger-cancelled-meanwhile',
@@ -165,6 +195,25 @@ export const scenarios: readonly Scenario[] = [
     asked: [...judging, 'checkAnswer', 'close'],
   },
   { name: 'unanswered', steps: { evaluatePolicy: [{ ...ask, answerTimeoutMs: 300 }] }, outcome: 'unanswered', asked: [...judging, 'close'] },
+  {
+    name: 'unanswered-after-two-escalations',
+    steps: { evaluatePolicy: [{ ...ask, answerTimeoutMs: 1_200, escalations: [...escalations, { group: 'dba', to: 'directors', inMs: 600 }, { group: 'dba', to: 'board', inMs: 60_000 }] }] },
+    outcome: 'unanswered',
+    asked: [...judging, 'escalate', 'escalate', 'close'],
+  },
+  {
+    name: 'unanswered-after-more-escalations-than-a-wait-has',
+    steps: { evaluatePolicy: [{ ...ask, answerTimeoutMs: 1_200, escalations: Array.from({ length: 12 }, (_, at) => ({ group: 'dba', to: `g${at}`, inMs: 100 })) }] },
+    outcome: 'unanswered',
+    asked: [...judging, ...Array.from({ length: 9 }, () => 'escalate' as const), 'close'],
+  },
+  {
+    name: 'unanswered-although-the-glass-was-broken-at-the-floor',
+    steps: { evaluatePolicy: [{ ...ask, answerTimeoutMs: 1_500 }], checkAnswer: [valid('approve')] },
+    outside: [{ after: 'evaluatePolicy', do: 'approve' }],
+    outcome: 'unanswered',
+    asked: [...judging, ...again, 'close'],
+  },
   {
     name: 'unanswered-when-the-approval-is-forged',
     steps: { evaluatePolicy: [{ ...ask, answerTimeoutMs: 1_500 }] },

@@ -120,8 +120,9 @@ const approval = (now: number): fc.Arbitrary<PolicyInput['approvals'][number]> =
   roles: fc.uniqueArray(fc.constantFrom('admin' as const, 'approver' as const, 'user' as const), { minLength: 1 }),
   groups: fc.uniqueArray(word),
   at: fc.constantFrom(-1, 0, 1, 4, 5, 6).map((minutes) => now - minutes * 60_000),
-})
-/** With answers of people, who may be the asker, may lack the role, may come too late or from the future. */
+  breakGlass: fc.boolean(),
+}, { requiredKeys: ['principalId', 'owner', 'roles', 'groups', 'at'] })
+/** With answers of people, who may be the asker, may lack the role, may come too late or from the future, or by the emergency door. */
 export const approvedInput: fc.Arbitrary<PolicyInput> = input.chain((request) => fc.array(approval(request.now), { maxLength: 5 }).map((approvals) => ({ ...request, approvals })))
 
 /** A leaf that Cedar can ask too, and a request that lacks nothing but what only `exists` and `absent` ask for. */

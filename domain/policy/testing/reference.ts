@@ -8,9 +8,7 @@ import type { Wall, WallClock } from '../time.ts'
  */
 export type ReferenceDecision = { effect: string; code: string; determining: string[]; overridden: string[]; mode: string; breaches: string[]; met: boolean }
 type Truth = true | false | 'unknown'
-
-/** What the engine, too, is given from outside. */
-export type Outside = { wallClock: WallClock; instant: (text: string) => number }
+export type Outside = { wallClock: WallClock; instant: (text: string) => number } // as the engine is given them
 
 export function referenceDecision(policies: readonly PolicyDocument[], input: PolicyInput, { wallClock, instant }: Outside): ReferenceDecision {
   const ordered = policies.toSorted((a, b) => b.priority - a.priority || (a.id < b.id ? -1 : 1))
@@ -21,9 +19,9 @@ export function referenceDecision(policies: readonly PolicyDocument[], input: Po
   const answer = (effect: string, code: string, determining: string[]): ReferenceDecision => {
     const binding = effect === 'deny' ? [] : judged.filter(({ p, truth }) => p.effect !== 'deny' && truth !== false).map(({ p }) => p)
     const met = isMet(binding, inScope, input, { wallClock, instant })
-    const [given, why] = effect === 'require_approval' && met ? ['allow', 'approved'] : [effect, code]
+    const [given, why] = effect === 'require_approval' && met ? ['allow', met] : [effect, code]
     const mode = modes[Math.max(0, ...binding.map((p) => modes.indexOf(p.mode)))]!
-    return { effect: given, code: why, determining: determining.toSorted(), overridden: all.filter((id) => !determining.includes(id)).toSorted(), mode, breaches: broken(binding, input), met }
+    return { effect: given, code: why, determining: determining.toSorted(), overridden: all.filter((id) => !determining.includes(id)).toSorted(), mode, breaches: broken(binding, input), met: met !== undefined }
   }
 
   const denies = named('deny', true, 'unknown')
@@ -49,13 +47,15 @@ function broken(binding: PolicyDocument[], { action, request, history: { sinceLa
 }
 
 /** Whether the approvals suffice that nothing has ended since they were given: minute by minute. */
-function isMet(binding: PolicyDocument[], inScope: PolicyDocument[], { now, principal, approvals }: PolicyInput, { wallClock, instant }: Outside): boolean {
+function isMet(binding: PolicyDocument[], inScope: PolicyDocument[], { now, principal, approvals }: PolicyInput, { wallClock, instant }: Outside): 'approved' | 'break_glass' | undefined {
   const clock = (p: PolicyDocument, at: number) => JSON.stringify([isValid(p, at, instant), [...windowsIn(p.when), ...windowsIn(p.unless)].map(({ zone, windows }) => windows.some((one) => inWindow(one, wallClock(zone, at)!)))])
   const turned = (from: number) => Array.from({ length: (now - from) / 60_000 }, (_, minute) => from + (minute + 1) * 60_000).some((at) => inScope.some((p) => clock(p, at) !== clock(p, from)))
-  const fresh = approvals.filter(({ at }) => at <= now && bounds<string>(binding, 'approvalTtl').every((ttl) => now < at + ms(ttl)) && !turned(at))
-  const people = fresh.filter(({ roles, owner, principalId }) => (roles.includes('approver') || roles.includes('admin')) && owner !== principal.owner && principalId !== principal.id)
+  const isFresh = ({ at }: { at: number }) => at <= now && bounds<string>(binding, 'approvalTtl').every((ttl) => now < at + ms(ttl)) && !turned(at)
+  const able = approvals.filter((one) => isFresh(one) && (one.roles.includes('approver') || one.roles.includes('admin')))
+  const people = able.filter(({ owner, principalId }) => owner !== principal.owner && principalId !== principal.id)
   const has = (name: string, key: 'groups' | 'roles') => bounds<string[]>(binding, name).flat().every((one) => people.some((person) => (person[key] as string[]).includes(one)))
-  return new Set(people.map(({ owner }) => owner)).size >= Math.max(1, ...bounds<number>(binding, 'minApprovals')) && has('approverGroups', 'groups') && has('approverRoles', 'roles')
+  const enough = new Set(people.map(({ owner }) => owner)).size >= Math.max(1, ...bounds<number>(binding, 'minApprovals')) && has('approverGroups', 'groups') && has('approverRoles', 'roles')
+  return enough ? 'approved' : able.some(({ breakGlass }) => breakGlass === true) ? 'break_glass' : undefined
 }
 type Recurring = { zone: string; windows: AnyWindow[] }
 const windowsIn = (condition: Condition): Recurring[] =>

@@ -113,21 +113,21 @@ export async function started(db: TestDatabase, over: Partial<RequestDraft> = {}
 }
 
 /** Planned and decided. */
-export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { proceed?: Proceed; answerBy?: Date; input?: object; standing?: Standing[]; binding?: string[] } = {}) {
-  const { proceed = 'act', answerBy = null, input = { action: 'deployment:scale' }, standing = [], binding = [], ...draft } = over
+export async function decided(db: TestDatabase, over: Partial<RequestDraft> & { proceed?: Proceed; answerBy?: Date; input?: object; standing?: Standing[]; binding?: string[]; groups?: string[] } = {}) {
+  const { proceed = 'act', answerBy = null, input = { action: 'deployment:scale' }, standing = [], binding = [], groups = [], ...draft } = over
   const id = await started(db, draft)
   const decisionId = randomUUID()
   await savePlan(db.decision, { id, plan: planOf(), digest, baseline: health, labels: { workload: {}, namespace: null }, terms: null, observedAt: new Date().toISOString(), watch: { settleMs: 0, timeoutMs: 0 } })
-  await answered(db, { decisionId, id, input, proceed, answerBy, standing, binding })
+  await answered(db, { decisionId, id, input, proceed, answerBy, standing, binding, groups })
   if (proceed === 'ask') await setPhase(db.decision, id, 'awaiting_approval')
   return { id, decisionId }
 }
 
-type Answered = { id: string; proceed: Proceed; decisionId?: string; input?: object; answerBy?: Date | null; standing?: Standing[]; approvals?: { given: number }; binding?: string[] }
+type Answered = { id: string; proceed: Proceed; decisionId?: string; input?: object; answerBy?: Date | null; standing?: Standing[]; approvals?: { given: number; breakGlass?: string[] }; binding?: string[]; groups?: string[] }
 
-/** Policy's answer, on record. */
-export const answered = (db: TestDatabase, { id, proceed, decisionId = randomUUID(), input = {}, answerBy = null, standing = [], approvals = { given: 0 }, binding = [] }: Answered): Promise<void> => {
-  const decision = { approvals, effect: 'allow', code: 'allowed', snapshot: 'sha256:s', now: Date.now(), tzdata: '2025b', binding: binding.map((policy) => ({ id: policy, mode: 'auto' })) }
+/** Policy's answer, on record; `groups`: those that it asks for, and has not heard. */
+export const answered = (db: TestDatabase, { id, proceed, decisionId = randomUUID(), input = {}, answerBy = null, standing = [], approvals = { given: 0 }, binding = [], groups = [] }: Answered): Promise<void> => {
+  const decision = { approvals: { ...approvals, missingGroups: groups }, obligations: { approverGroups: groups }, effect: 'allow', code: 'allowed', snapshot: 'sha256:s', now: Date.now(), tzdata: '2025b', binding: binding.map((policy) => ({ id: policy, mode: 'auto' })) }
   const autonomy = { given: 'auto' as const, rungs: [], standing, mode: 'auto' as const, code: 'allowed', message: 'm' }
   return saveDecision(db.decision, { decisionId, id, planDigest: digest, input, decision, autonomy, proceed, answerBy })
 }

@@ -11,8 +11,8 @@ import { saveDecision, type Autonomy } from '../../../adapters/postgres/decision
 import { wouldHaveDone } from '../../../adapters/postgres/trials.ts'
 import { saveVerification } from '../../../adapters/postgres/verifications.ts'
 import type { Budget } from '../../../domain/guards/disruption.ts'
-import type { Outcome } from '../../../domain/remediation.ts'
-import { answered, bob, decided, digest, freshId, openDatabase, permitted, reservationOf, started, times, workload, type TestDatabase } from './database.ts'
+import type { Outcome, Principal } from '../../../domain/remediation.ts'
+import { alice, answered, bob, decided, digest, freshId, openDatabase, permitted, reservationOf, started, times, workload, type TestDatabase } from './database.ts'
 
 let db: TestDatabase
 beforeAll(async () => (db = await openDatabase()))
@@ -181,6 +181,18 @@ describe('soon after the last effect on a workload', () => {
     await setPhase(db.decision, id, 'awaiting_approval')
     expect(await recordAnswer(db.api, { answerId: randomUUID(), id, kind: 'approve', principal: bob, planDigest: digest, comment: '' })).toMatchObject({ recorded: true })
     expect(await reserve(db.decision, { ...wanted, planDigest: 'sha256:another' })).toMatchObject({ guard: 'after_action' })
+    expect(await reserve(db.decision, wanted)).toMatchObject({ reserved: true })
+  })
+
+  test('a break-glass of whoever asked is no approval that knows of it; another person’s is', async () => {
+    const name = randomUUID()
+    await acted('p', 'healed', name)
+    const { id } = await decided(db, { proceed: 'ask' })
+    const glass = (principal: Principal) => recordAnswer(db.api, { answerId: randomUUID(), id, kind: 'approve', principal, planDigest: digest, comment: '', breakGlass: true })
+    const wanted = reservationOf(id, { workload: workload(name), afterActionMs: 600_000 })
+    expect(await glass(alice)).toMatchObject({ recorded: true })
+    expect(await reserve(db.decision, wanted)).toMatchObject({ guard: 'after_action' })
+    expect(await glass(bob)).toMatchObject({ recorded: true })
     expect(await reserve(db.decision, wanted)).toMatchObject({ reserved: true })
   })
 

@@ -83,6 +83,12 @@ const foreign: [DatabaseRole, string, string][] = [
   ['api', 'make room', `delete from ledger.reservation`],
   ['api', 'release room without a trace', `update ledger.reservation set released_at = now()`],
   ['api', 'rewrite an answer', `update ledger.answer set kind = 'approve'`],
+  ['api', 'escalate', `insert into ledger.escalation (id, plan_digest, group_name, to_group) select id, 'd', 'a', 'b' from ledger.request`],
+  ['decision', 'set an escalation', `insert into ledger.escalation_rule (group_name, to_group, after_ms, set_by) values ('a', 'b', 60000, 'x')`],
+  ['decision', 'review a break-glass', `insert into ledger.break_glass_review (answer_id, verdict, comment, reviewer, owner) values (gen_random_uuid(), 'justified', '', 'x', 'x')`],
+  ['api', 'rewrite a review', `update ledger.break_glass_review set verdict = 'justified'`],
+  ['api', 'prolong a delegation', `update control.delegations set until_at = until_at + interval '1 day'`],
+  ['api', 'make a break-glass an approval', `update ledger.answer set break_glass = false`],
   ['api', 'bind a run', `update ledger.request set first_run_id = 'x'`],
   ['api', 'open a breaker', `insert into ledger.breaker (breaker_id) values (gen_random_uuid())`],
   ['decision', 'close a breaker', `update ledger.breaker set closed_at = now(), closed_by = 'x'`],
@@ -108,7 +114,7 @@ const foreign: [DatabaseRole, string, string][] = [
   ['api', 'say that a cluster is frozen', `insert into ledger.freeze_applied (freeze_id, cluster, frozen_at) values (gen_random_uuid(), 'main', now())`],
   ['execution', 'say that a cluster is frozen', `update ledger.freeze_applied set frozen_at = now()`],
   ...(['decision', 'execution', 'watcher', 'reader'] as const).flatMap((role) =>
-    ['users', 'user_roles', 'session_cache', 'refresh_tokens', 'one_time_tokens', 'known_devices', 'login_attempts'].map((table): (typeof foreign)[number] => [role, `read control.${table}`, `select * from control.${table}`])),
+    ['users', 'user_roles', 'session_cache', 'refresh_tokens', 'one_time_tokens', 'known_devices', 'login_attempts', 'delegations'].map((table): (typeof foreign)[number] => [role, `read control.${table}`, `select * from control.${table}`])),
   ['reader', 'request', `insert into ledger.request select * from ledger.request`],
   ['reader', 'append', `select ledger.append('x', 'k', 'step', null, '{}', '{}')`],
 ]
@@ -137,9 +143,9 @@ test.each([
 
 /** Of every kind of entry there is, who writes it. */
 const writers: Record<string, readonly DatabaseRole[]> = {
-  ...Object.fromEntries(['planned', 'decision', 'reserved', 'handed_off', 'warrant', 'closed', 'breaker_opened', 'quarantined'].map((kind) => [kind, ['decision']])),
+  ...Object.fromEntries(['planned', 'decision', 'reserved', 'handed_off', 'warrant', 'closed', 'breaker_opened', 'quarantined', 'approval_escalated'].map((kind) => [kind, ['decision']])),
   ...Object.fromEntries(['preflight', 'intent', 'attempt', 'fencing', 'settled', 'verified'].map((kind) => [kind, ['execution']])),
-  ...Object.fromEntries(['answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published', 'caller_key_created', 'caller_key_activated', 'caller_key_retiring', 'caller_key_revoked', 'caller_key_used', 'signature_refused', 'signatures_refused', 'exception_proposed', 'exception_decided', 'breaker_closed', 'freeze_scheduled', 'freeze_cancelled', 'policy_change_proposed', 'policy_change_decided'].map((kind) => [kind, ['api']])),
+  ...Object.fromEntries(['answer', 'answer_refused', 'request_refused', 'freeze_set', 'freeze_lifted', 'claim_released', 'key_created', 'key_revoked', 'policies_published', 'caller_key_created', 'caller_key_activated', 'caller_key_retiring', 'caller_key_revoked', 'caller_key_used', 'signature_refused', 'signatures_refused', 'exception_proposed', 'exception_decided', 'breaker_closed', 'freeze_scheduled', 'freeze_cancelled', 'policy_change_proposed', 'policy_change_decided', 'delegation_given', 'delegation_revoked', 'escalation_set', 'escalation_removed', 'break_glass', 'break_glass_reviewed'].map((kind) => [kind, ['api']])),
   ...Object.fromEntries(['user_created', 'user_changed', 'password_changed', 'token_issued', 'login', 'login_refused', 'session_ended', 'refresh_reused'].map((kind) => [kind, ['api']])),
   step: ['decision', 'execution'],
   ...Object.fromEntries(['freeze_applied', 'freeze_kept', 'freeze_thawed'].map((kind) => [kind, ['guard']])),
