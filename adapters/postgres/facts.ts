@@ -19,7 +19,7 @@ const planOf = (row: PlanPart): StoredPlan | undefined => (row.plan === null ? u
 
 export type FactsForDecision = Known & {
   request: StoredRequest
-  /** Committed approvals of this plan, oldest first; one that comes out the same again finds them. */
+  /** Committed approvals of this plan by those who may still give them, oldest first; one that comes out the same again finds them. */
   approvals: { principal: Principal; at: string; standsFor: StandIn[]; breakGlass: boolean }[]
   /** Until when people are being asked about this plan already; null: they are not. */
   askedUntil: Date | null
@@ -33,7 +33,7 @@ export const factsForDecision = guarded(async (db: Knex, id: string, digest: str
     db,
     `select r.*, ${planColumns}, clock_timestamp() as now, (
        select coalesce(jsonb_agg(jsonb_build_object('principal', a.principal, 'at', a.at, 'standsFor', a.stands_for, 'breakGlass', a.break_glass) order by a.at, a.answer_id), '[]')
-       from ledger.answer a where a.id = r.id and a.kind = 'approve' and a.plan_digest = :digest
+       from ledger.answer a where a.id = r.id and a.kind = 'approve' and a.plan_digest = :digest and ledger.approver_stands(a.principal, r.cluster, r.namespace)
      ) as approvals, (
        select case when d.proceed = 'ask' and d.plan_digest = :digest then d.answer_by end from ledger.decision d where d.id = r.id order by d.ordinal desc limit 1
      ) as asked_until, ${standingRungs} as rungs

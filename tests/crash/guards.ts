@@ -486,4 +486,11 @@ export const guards: readonly Guard[] = [
     without: 'const caps = new Map([...(await standingCaps(db))].slice(0, 0))',
     test: { file: 'integration/policy-changes', name: 'a rung' },
   },
+  {
+    guard: 'that an approval counts for as long as its giver may give it',
+    file: 'adapters/postgres/facts.ts',
+    line: ' and ledger.approver_stands(a.principal, r.cluster, r.namespace)',
+    without: '',
+    test: { file: 'integration/postgres/stand-ins', name: 'once its giver is disabled, also one that came by their key' },
+  },
 ]

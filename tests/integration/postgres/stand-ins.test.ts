@@ -6,8 +6,10 @@ import { closeRemediation } from '../../../adapters/postgres/close.ts'
 import { giveDelegation, listDelegations, revokeDelegation } from '../../../adapters/postgres/delegations.ts'
 import { listEscalations, recordEscalation, removeEscalation, setEscalation, waitingOf } from '../../../adapters/postgres/escalations.ts'
 import { factsForDecision } from '../../../adapters/postgres/facts.ts'
+import { createApiKey, revokeApiKey } from '../../../adapters/postgres/keys.ts'
 import { readStream, systemActor } from '../../../adapters/postgres/ledger.ts'
 import { changeUser } from '../../../adapters/postgres/users.ts'
+import { newApiKey } from '../../../api/authentication.ts'
 import { globally } from '../../../domain/identity.ts'
 import type { Principal, Role } from '../../../domain/remediation.ts'
 import { personWith, type Person } from '../../helpers/people.ts'
@@ -224,5 +226,43 @@ describe('a voice that comes to another group', () => {
     await db.owner.raw(`insert into ledger.escalation_rule (group_name, to_group, after_ms, set_by) select 'full-' || n, 'nobody', 60000, 'test' from generate_series(1, 100) n`)
     expect(await rule('one-more', 'nobody')).toEqual({ set: false, because: 'too_many' })
     await db.owner.raw(`delete from ledger.escalation_rule where group_name like 'full-%'`)
+  })
+})
+
+describe('an approval counts no more', () => {
+  const counted = async (id: string) => (await factsForDecision(db.decision, id, digest))!.approvals.map(({ principal: { owner } }) => owner)
+  const approved = async (giver: Principal) => {
+    const id = await waiting()
+    expect(await answer(id, giver)).toMatchObject({ recorded: true })
+    expect(await counted(id)).toEqual([giver.owner])
+    return id
+  }
+
+  test('once its giver is disabled, also one that came by their key', async () => {
+    const ben = await someone()
+    const [by, key] = [principalOf(ben), { id: `key:${randomUUID()}`, kind: 'key', owner: ben.username, roles: ['approver'] } as const]
+    const ids = [await approved(by), await approved({ ...key, roles: [...key.roles] })]
+    await changeUser(db.api, ben.userId, { state: 'disabled' }, systemActor)
+    for (const id of ids) expect(await counted(id)).toEqual([])
+    await changeUser(db.api, ben.userId, { state: 'active' }, systemActor)
+    for (const id of ids) expect(await counted(id)).toEqual([ben.username])
+  })
+
+  test('once the role that it took is taken from them there, and not for one of elsewhere', async () => {
+    const ben = await someone()
+    const id = await approved(principalOf(ben))
+    await changeUser(db.api, ben.userId, { bindings: [{ role: 'approver', cluster: null, namespace: 'elsewhere' }, { role: 'user', cluster: null, namespace: null }] }, systemActor)
+    expect(await counted(id)).toEqual([])
+    await changeUser(db.api, ben.userId, { bindings: [{ role: 'admin', cluster: 'main', namespace: 'shop' }] }, systemActor)
+    expect(await counted(id)).toEqual([ben.username])
+  })
+
+  test('once the key that it came by is revoked', async () => {
+    const { key, draft } = newApiKey({ name: 'mallory', owner: 'mallory', roles: ['approver'], bindings: null, expiresAt: inMs(dayMs) })
+    expect(key).toMatch(/^aegis_/)
+    const { keyId } = await createApiKey(db.api, draft, bob)
+    const id = await approved({ id: `key:${keyId}`, kind: 'key', owner: 'mallory', roles: ['approver'] })
+    expect(await revokeApiKey(db.api, keyId, bob)).toBe(true)
+    expect(await counted(id)).toEqual([])
   })
 })
