@@ -1,4 +1,4 @@
-import { createLogger, scrub } from './log.ts'
+import { createLogger, plainLines, scrub } from './log.ts'
 
 const written = (write: (log: ReturnType<typeof createLogger>) => void): string => {
   const lines: string[] = []
@@ -25,6 +25,11 @@ test('a secret never reaches the log, whichever way it comes', () => {
   expect(text).not.toContain('hunter2')
   expect(text).not.toContain('SSSS')
   expect(text.match(/\[redacted\]/g)?.length).toBe(6) // the error's message and its stack
+})
+
+test('a line of plain fields is scrubbed as well', () => {
+  const text = written((log) => plainLines(log).info({ requestId: sampleKey, method: 'GET' }, 'answered'))
+  expect(JSON.parse(text)).toMatchObject({ level: 'info', name: 'test', requestId: 'aegis_abcd1234_[redacted]', method: 'GET', msg: 'answered' })
 })
 
 test('a line is one JSON object with the level as a word', () => {

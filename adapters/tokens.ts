@@ -3,6 +3,7 @@ import { randomUUID, createPrivateKey, createPublicKey, type KeyObject } from 'n
 import { decodeProtectedHeader, errors, exportJWK, jwtVerify, SignJWT, type JWK, type ProtectedHeaderParameters } from 'jose'
 import { z } from 'zod'
 import { keyIdOf, publicKeysIn, readKeyFile } from './signing.ts'
+import { verifiedTokens, type VerifiedTokens } from './verified-tokens.ts'
 
 /** `authTimeMs`: when the person last proved who they are. Epoch milliseconds. */
 export type AccessClaims = { userId: string; sessionId: string; authTimeMs: number }
@@ -52,7 +53,8 @@ const clockToleranceS = 5
 /** How soon a changed key file is seen. */
 const rereadMs = 2_000
 
-type Keys = { keyId: string; secret: KeyObject; open: Map<string, KeyObject>; texts: string }
+/** `verified`: under these very keys. Other keys begin with none. */
+type Keys = { keyId: string; secret: KeyObject; open: Map<string, KeyObject>; texts: string; verified: VerifiedTokens<AccessClaims> }
 
 /** Reads the keys, throws where they make no sense, and takes changes of the files over while it is used. */
 export function accessTokens({ issuer, onError = () => undefined, ...files }: TokenOptions): Tokens {
@@ -83,7 +85,7 @@ export function accessTokens({ issuer, onError = () => undefined, ...files }: To
         .sign(secret)
       return { token, expiresInS: accessLifeS }
     },
-    check: (token) => check(token, current().open, issuer),
+    check: (token) => check(token, current(), issuer),
     jwks: async () => Promise.all([...current().open].map(async ([kid, key]) => ({ ...(await exportJWK(key)), kid, alg: algorithm, use: 'sig' }))),
   }
 }
@@ -98,32 +100,38 @@ function readKeys({ privateKeyFile, publicKeysFile }: Pick<TokenOptions, 'privat
   const open = publicKeysIn(openText)
   const keyId = keyIdOf(createPublicKey(secret))
   if (!open.has(keyId)) throw new Error(`\`${publicKeysFile}\` lacks the public half of the key in \`${privateKeyFile}\`: write it there first`)
-  return { keyId, secret, open, texts }
+  return { keyId, secret, open, texts, verified: verifiedTokens() }
 }
 
 const claimsForm = z.object({ sub: z.uuid(), sid: z.uuid(), auth_time: z.int().min(0), jti: z.string().min(1), iat: z.int(), nbf: z.int(), exp: z.int() })
 
 const refused = (code: TokenRefusal, userId: string | null = null): CheckedToken => ({ refused: code, userId })
 
-async function check(token: string, keys: Map<string, KeyObject>, issuer: string): Promise<CheckedToken> {
+async function check(token: string, { open, verified }: Keys, issuer: string): Promise<CheckedToken> {
+  if (token.length > longestToken) return refused('token_malformed')
+  const known = verified.find(token, Math.floor(Date.now() / 1000))
+  if (known) return { claims: known }
   const header = headerOf(token)
   const fault = header ? headerFault(header) : 'token_malformed'
   if (fault) return refused(fault)
-  const key = keys.get(header?.kid ?? '')
+  const key = open.get(header?.kid ?? '')
   if (!key) return refused('token_key_unknown')
   try {
     const options = { algorithms: [algorithm], typ: tokenType, issuer, audience, clockTolerance: clockToleranceS, maxTokenAge: accessLifeS }
     const { payload } = await jwtVerify(token, key, options)
     const { success, data } = claimsForm.safeParse(payload)
     if (!success) return refused('token_claims', textOf(payload.sub))
-    return { claims: { userId: data.sub, sessionId: data.sid, authTimeMs: data.auth_time * 1000 } }
+    const claims = { userId: data.sub, sessionId: data.sid, authTimeMs: data.auth_time * 1000 }
+    // No tolerance of clocks here: at its edges a token is checked anew.
+    verified.keep(token, { claims, fromS: Math.max(data.nbf, data.iat), untilS: Math.min(data.exp, data.iat + accessLifeS) })
+    return { claims }
   } catch (failure) {
     return refusalOf(failure)
   }
 }
 
 function headerOf(token: string): ProtectedHeaderParameters | undefined {
-  if (token.length > longestToken || token.split('.').length !== 3) return undefined
+  if (token.split('.').length !== 3) return undefined
   try {
     return decodeProtectedHeader(token)
   } catch {

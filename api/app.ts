@@ -1,4 +1,4 @@
-import express, { type Express } from 'express'
+import express, { type Express, type RequestHandler } from 'express'
 import helmet from 'helmet'
 import { limitAddress } from './http-limits.ts'
 import { answerProblem, serve, track } from './pipeline.ts'
@@ -18,11 +18,26 @@ export function createApp(deps: ApiDeps): Express {
   app.use(track(deps))
   app.use(limitAddress(deps.httpLimits))
   app.use(helmet({ contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false } }))
-  for (const route of routes) app[route.method](route.path, serve(route, deps))
+  const served = routes.map((route) => ({ route, handler: serve(route, deps) }))
+  app.use(atOnce(served))
+  for (const { route, handler } of served) app[route.method](route.path, handler)
   for (const [path, own] of byPath(routes)) app.all(path, otherMethod(own))
   app.use(nothingHere)
   app.use(answerProblem(deps))
   return app
+}
+
+type Served = { route: Route; handler: (...call: Parameters<RequestHandler>) => Promise<void> }
+
+/** A path that names nothing of its own is found by its text; Express tries one pattern after the other. */
+function atOnce(served: readonly Served[]): RequestHandler {
+  const plain = served.filter(({ route: { path } }) => !path.includes(':'))
+  const handlers = new Map(plain.map(({ route: { method, path }, handler }) => [`${method.toUpperCase()} ${path}`, handler]))
+  return (req, res, next) => {
+    const handler = handlers.get(`${req.method} ${req.path}`)
+    if (handler) void handler(req, res, next).catch(next)
+    else next()
+  }
 }
 
 const byPath = (all: readonly Route[]): Map<string, Route[]> => {

@@ -36,7 +36,7 @@ export const keyLookup = (db: Knex): KeyLookup =>
     return found
   }, {
     mostInGroup: 100,
-    mostRunning: 4,
+    mostRunning: 2,
     mostWaiting,
     full: () => new Failure('limited', 'too_many_calls', `${mostWaiting} calls wait for their key to be looked up: call again in a moment`),
   })

@@ -69,9 +69,11 @@ export async function readBody(request: IncomingMessage, limitBytes: number): Pr
 
 const isJson = (type: string | undefined): boolean => /^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?$/i.test(type ?? '')
 
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 function decode(bytes: Buffer): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return utf8.decode(bytes)
   } catch {
     throw fieldProblem('bad_text', [{ field: '', message: 'is not UTF-8' }])
   }

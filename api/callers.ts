@@ -39,7 +39,7 @@ const freshForMs = 1_000
 export const callerLookup = (db: Knex): Callers['find'] =>
   grouped((keyIds: string[]) => findCallerKeys(db, keyIds), {
     mostInGroup: 100,
-    mostRunning: 4,
+    mostRunning: 2,
     mostWaiting,
     full: () => new Failure('limited', 'too_many_calls', `${mostWaiting} calls wait for their key to be looked up: call again in a moment`),
   })

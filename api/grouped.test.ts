@@ -14,24 +14,31 @@ function held() {
 const settled = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('calls in groups', () => {
-  test('the first begins at once, and all that came meanwhile go together, each with its own answer', async () => {
+  test('those of one turn go together at its end, and all that came meanwhile go together next, each with its own answer', async () => {
     const { groups, work } = held()
     const ask = grouped(work, bounds)
     const done: number[] = []
-    for (const item of [1, 2, 3]) void ask(item).then((result) => done.push(result))
+    const asking = (...items: number[]) => items.forEach((item) => void ask(item).then((result) => done.push(result)))
+    asking(1, 2)
+    expect(groups).toEqual([])
     await settled()
-    expect([groups.map(({ items }) => items), done]).toEqual([[[1]], []])
+    asking(3)
+    await settled()
+    asking(4)
+    await settled()
+    expect([groups.map(({ items }) => items), done]).toEqual([[[1, 2]], []])
     groups[0]!.end()
     await settled()
-    expect([groups.map(({ items }) => items), done]).toEqual([[[1], [2, 3]], [10]])
+    expect([groups.map(({ items }) => items), done]).toEqual([[[1, 2], [3, 4]], [10, 20]])
     groups[1]!.end()
     await settled()
-    expect(done).toEqual([10, 20, 30])
+    expect(done).toEqual([10, 20, 30, 40])
   })
   test('only those of a failed group hear of it, and the rest goes on', async () => {
     const { groups, work } = held()
     const ask = grouped(work, { ...bounds, mostInGroup: 1 })
     const [first, second] = [ask(1).catch((failure: Error) => failure.message), ask(2)]
+    await settled()
     groups[0]!.end(new Error('down'))
     expect(await first).toBe('down')
     groups[1]!.end()
@@ -47,7 +54,7 @@ describe('calls in groups', () => {
     }, bounds)
     const answers = await Promise.allSettled([1, 2, 3, 4].map(ask))
     expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled'])
-    expect(asked).toEqual([[1], [2, 3, 4], [2], [3], [4]])
+    expect(asked).toEqual([[1, 2, 3, 4], [1], [2], [3], [4]])
 
     const away = grouped(async () => settled().then(() => Promise.reject(new Failure('unavailable', 'database_down', 'away'))), bounds)
     expect((await Promise.allSettled([1, 2, 3].map(away))).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
@@ -55,7 +62,10 @@ describe('calls in groups', () => {
   test('a slow group holds nobody up while another may run', async () => {
     const { groups, work } = held()
     const ask = grouped(work, { ...bounds, mostRunning: 2 })
-    const [slow, quick] = [ask(1), ask(2)]
+    const slow = ask(1)
+    await settled()
+    const quick = ask(2)
+    await settled()
     groups[1]!.end()
     expect(await quick).toBe(20)
     groups[0]!.end()
@@ -64,7 +74,9 @@ describe('calls in groups', () => {
   test('no more may wait than are allowed to', async () => {
     const { groups, work } = held()
     const ask = grouped(work, { ...bounds, mostWaiting: 1 })
-    const [first, second] = [ask(1), ask(2)]
+    const first = ask(1)
+    await settled()
+    const second = ask(2)
     await expect(ask(3)).rejects.toThrow('full')
     groups[0]!.end()
     await first

@@ -5,7 +5,7 @@ export type Grouped<Item, Result = void> = (item: Item) => Promise<Result>
 
 export type GroupOptions = {
   mostInGroup: number
-  /** Groups under way at a time; who comes meanwhile gathers for the next one. */
+  /** Groups under way at a time; who comes meanwhile gathers for the next one. What is asked in one turn of the event loop goes together. */
   mostRunning: number
   mostWaiting: number
   /** What the one too many is told. */
@@ -22,11 +22,22 @@ type Waiting<Item, Result> = { item: Item; resolve: (result: Result) => void; re
 export function grouped<Item, Result>(work: (items: Item[]) => Promise<readonly Result[]>, { mostInGroup, mostRunning, mostWaiting, full }: GroupOptions): Grouped<Item, Result> {
   const waiting: Waiting<Item, Result>[] = []
   let running = 0
+  let due = false
+
+  function begin(): void {
+    if (due || waiting.length === 0 || running >= mostRunning) return
+    due = true
+    setImmediate(() => {
+      due = false
+      void run()
+    })
+  }
 
   async function run(): Promise<void> {
     running += 1
     while (waiting.length > 0) {
       const group = waiting.splice(0, mostInGroup)
+      begin()
       try {
         const results = await work(group.map(({ item }) => item))
         group.forEach(({ resolve }, at) => resolve(results[at]!))
@@ -47,6 +58,6 @@ export function grouped<Item, Result>(work: (items: Item[]) => Promise<readonly 
     new Promise((resolve, reject) => {
       if (waiting.length >= mostWaiting) return reject(full())
       waiting.push({ item, resolve, reject })
-      if (running < mostRunning) void run()
+      begin()
     })
 }

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express'
 import type { z } from 'zod'
+import { plainLines } from '../adapters/log.ts'
 import { appendEntry } from '../adapters/postgres/ledger.ts'
 import type { Principal } from '../domain/remediation.ts'
 import { nonceDigest } from '../adapters/postgres/nonces.ts'
@@ -26,25 +27,28 @@ type Locals = { requestId: string; route?: Route; principal?: Principal; caller?
 const locals = (res: Response) => res.locals as Locals
 
 /** Takes over the caller's X-Request-Id where it is harmless, and measures the call. */
-export const track = ({ log, metrics }: ApiDeps): RequestHandler => (req, res, next) => {
-  const given = req.get('x-request-id') ?? ''
-  const requestId = requestIdForm.test(given) ? given : randomUUID()
-  locals(res).requestId = requestId
-  res.set('X-Request-Id', requestId)
-  res.set('Cache-Control', 'no-store')
-  const begun = process.hrtime.bigint()
-  res.once('close', () => {
-    const seconds = Number(process.hrtime.bigint() - begun) / 1e9
-    const { route, principal } = locals(res)
-    const line = { requestId, method: req.method, route: route?.path ?? 'none', status: res.statusCode, ms: Math.round(seconds * 1000), principal: principal?.id }
-    metrics.durationSeconds.observe({ method: req.method, route: line.route, status: line.status }, seconds)
-    if (route?.permission === 'public') log.debug(line, 'answered')
-    else log.info(line, 'answered')
-  })
-  next()
+export const track = ({ log: whole, metrics }: ApiDeps): RequestHandler => {
+  const log = plainLines(whole)
+  return (req, res, next) => {
+    const given = req.get('x-request-id') ?? ''
+    const requestId = requestIdForm.test(given) ? given : randomUUID()
+    locals(res).requestId = requestId
+    res.set('X-Request-Id', requestId)
+    res.set('Cache-Control', 'no-store')
+    const begun = process.hrtime.bigint()
+    res.once('close', () => {
+      const seconds = Number(process.hrtime.bigint() - begun) / 1e9
+      const { route, principal } = locals(res)
+      const line = { requestId, method: req.method, route: route?.path ?? 'none', status: res.statusCode, ms: Math.round(seconds * 1000), principal: principal?.id }
+      metrics.durationSeconds.observe({ method: req.method, route: line.route, status: line.status }, seconds)
+      if (route?.permission === 'public') log.debug(line, 'answered')
+      else log.info(line, 'answered')
+    })
+    next()
+  }
 }
 
-export const serve = (route: Route, deps: ApiDeps): RequestHandler => async (req, res) => {
+export const serve = (route: Route, deps: ApiDeps) => async (req: Request, res: Response): Promise<void> => {
   locals(res).route = route
   const signed = route.permission === 'public' ? null : await signedCaller(route, deps, req)
   if (signed) locals(res).caller = signed

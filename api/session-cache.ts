@@ -19,7 +19,7 @@ export function sessionLookup(db: Knex, nowMs: () => number = () => performance.
   let generation = 0
   const look = grouped((ids: string[]) => findSessions(db, ids), {
     mostInGroup: 100,
-    mostRunning: 4,
+    mostRunning: 2,
     mostWaiting,
     full: () => new Failure('limited', 'too_many_calls', `${mostWaiting} calls wait for their session to be looked up: call again in a moment`),
   })

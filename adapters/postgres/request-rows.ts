@@ -132,10 +132,10 @@ export const toStoredRequest = (row: RequestRow): StoredRequest => ({
  * `Failure('missing', 'remediation_missing')`.
  */
 export async function lockRequest(trx: Knex, id: string): Promise<RequestRow> {
-  return present(id, await first<RequestRow>(trx, lockSql, { id }))
+  return present(id, await first<RequestRow>(trx, lockRequestSql, { id }))
 }
 
-const lockSql = 'select * from ledger.request where id = :id for no key update'
+export const lockRequestSql = 'select * from ledger.request where id = :id for no key update'
 
 export function present<Row>(id: string, row: Row | undefined): Row {
   if (!row) throw new Failure('missing', 'remediation_missing', `there is no remediation \`${id}\``)
@@ -152,7 +152,7 @@ export const freezeLock = `hashtextextended('ledger.freeze', 0)`
 export const lockWithFreeze = (trx: Knex, id: string): Promise<RequestRow | undefined> => first<RequestRow>(trx, lockWithFreezeSql, { id })
 
 const lockWithFreezeSql = `
-  with locked as materialized (${lockSql}) select locked.*, pg_advisory_xact_lock_shared(${freezeLock}) from locked`
+  with locked as materialized (${lockRequestSql}) select locked.*, pg_advisory_xact_lock_shared(${freezeLock}) from locked`
 
 /** Work under the remediation's lock. */
 export const underLock = <Result>(db: Knex, id: string, work: (trx: Knex, request: RequestRow) => Promise<Result>): Promise<Result> =>

@@ -7,10 +7,10 @@ import { openBreakerOf } from './breakers.ts'
 import { guarded } from './failures.ts'
 import { coveringFreeze, latestDecisionId } from './freeze.ts'
 import { systemActor } from './ledger.ts'
-import { freezeLock, underLock, type RequestRow } from './request-rows.ts'
-import { first, rows } from './sql.ts'
+import { freezeLock, lockRequestSql, present, type RequestRow } from './request-rows.ts'
+import { first, inTransaction, rows } from './sql.ts'
 import type { StepOf } from './steps.ts'
-import { write } from './write.ts'
+import { lookAndWrite, write } from './write.ts'
 
 export type Reservation = {
   id: string
@@ -52,10 +52,6 @@ type ClaimRow = {
   state: 'free' | 'held' | 'kept'
   holder: string | null
   action: ActionName | null
-  /** A person's no to the request that asks. */
-  rejection: { by: string; comment: string } | null
-  /** Whom the request that asks left its wish to. */
-  handed_to: string | null
 }
 
 /**
@@ -63,19 +59,22 @@ type ClaimRow = {
  * the claim held for the same action leaves a hand-off, which the holder's close turns into a request.
  */
 export const reserve = guarded((db: Knex, wanted: Reservation, step?: StepOf<Reserved>): Promise<Reserved> =>
-  underLock(db, wanted.id, async (trx, request): Promise<Reserved> => {
-    if (request.phase === 'closed') return { reserved: false, because: 'closed' }
-    const claim = await lockClaim(trx, wanted)
-    const stopped = stoppedBefore(request, claim)
+  inTransaction(db, async (trx): Promise<Reserved> => {
+    const rules = rulesFor(wanted)
+    const { phase, resolved_at: resolvedAt, claim } = await lock(trx, wanted, rules)
+    if (phase === 'closed') return { reserved: false, because: 'closed' }
+    const admission: Admission = { reserved: true, claimToken: claim.token + 1 }
+    const room = await takeIfThereIs(trx, wanted, rules, claim, { resolvedAt, admission, step: step?.(admission) })
+    const stopped = stoppedBefore(resolvedAt, room)
     if (stopped) return stopped
     if (claim.holder === wanted.id && claim.state === 'held') return { reserved: true, claimToken: claim.token }
     if (claim.holder === wanted.id) return { reserved: false, because: 'quarantined', effects: wanted.flap.limit }
     if (claim.holder !== null) return taken(trx, wanted, { ...claim, holder: claim.holder }, step)
-    const rules = rulesFor(wanted)
-    await lockRoom(trx, rules)
-    const { refusal } = await lookAtRoom(trx, wanted, rules, claim)
+    const refusal = await refusalOf(trx, wanted, rules, room)
+    // Invariant (one rule): what the statement took is what the rules admit. Where they differ, the transaction ends here.
+    if (room.told !== (refusal === null)) throw new Error(`the limiter and its statement disagree about ${refusal?.because ?? 'an admission'}`)
     if (refusal?.because === 'quarantined') return quarantine(trx, wanted, refusal, claim.token + 1, step)
-    return refusal ?? take(trx, wanted, rules, claim.token + 1, step)
+    return refusal ?? admission
   }),
 )
 
@@ -83,29 +82,41 @@ export const reserve = guarded((db: Knex, wanted: Reservation, step?: StepOf<Res
  * What is committed against acting, whatever the run was told of it: messages are late or lost. A request that was
  * handed off once stays so, for by now another one may be acting on its behalf.
  */
-function stoppedBefore({ resolved_at: resolvedAt }: RequestRow, { rejection, handed_to: into }: ClaimRow): Reserved | null {
+function stoppedBefore(resolvedAt: Date | null, { rejection, handed_to: into }: RoomRow): Reserved | null {
   if (rejection) return { reserved: false, because: 'rejected', ...rejection }
   if (resolvedAt !== null) return { reserved: false, because: 'resolved' }
   return into === null ? null : { reserved: false, because: 'coalesced', into }
 }
 
+type LockRow = Pick<RequestRow, 'phase' | 'resolved_at'> & { claim: ClaimRow }
+
 /**
- * Locks the claim's row, making it when the workload was never touched before. What stands against the request is
- * seen by the same statement: answers and hand-offs of its own are written under its lock, which is held by now.
+ * Locks the request, then the claim's row, making it when the workload was never touched before, then, where the claim
+ * is free, freeze shared and the keys of all limits in one order for everybody. Rows that come with their lock are
+ * their newest versions; whatever else the locks protect is read by a later statement.
  */
-async function lockClaim(trx: Knex, { id, workload: { uid, ...workload } }: Reservation): Promise<ClaimRow> {
-  const row = await first<ClaimRow>(
-    trx,
-    `insert into ledger.claim (cluster, namespace, kind, name, workload_uid) values (:cluster, :namespace, :kind, :name, :uid)
-     on conflict (cluster, namespace, kind, name) do update set workload_uid = excluded.workload_uid
-     returning token::float8 as token, state, holder, action, released_at,
-       (select jsonb_build_object('by', owner, 'comment', comment) from ledger.answer where id = :id and kind = 'reject' order by at limit 1) as rejection,
-       (select coalesce(became, into_id) from ledger.handoff where from_id = :id) as handed_to`,
-    { ...workload, uid, id },
-  )
-  if (!row) throw new Error('a claim could be neither stored nor found')
-  return row
+async function lock(trx: Knex, { id, workload: { uid, ...workload } }: Reservation, { limits, concurrency }: Rules): Promise<LockRow> {
+  const keys = [...limits, ...concurrency].map(({ key }) => key).sort()
+  const row = present(id, await first<Omit<LockRow, 'claim'> & ClaimRow>(trx, lockSql, { ...workload, id, uid, keys }))
+  const { phase, resolved_at, ...claim } = row
+  return { phase, resolved_at, claim }
 }
+
+// Each step names the one before it, so that none of them can come first.
+const lockSql = `
+  with request as materialized (${lockRequestSql}), claim as (
+    insert into ledger.claim (cluster, namespace, kind, name, workload_uid)
+    select :cluster, :namespace, :kind, :name, :uid from request where phase <> 'closed'
+    on conflict (cluster, namespace, kind, name) do update set workload_uid = excluded.workload_uid
+    returning token::float8 as token, state, holder, action, released_at
+  ), unfrozen as materialized (
+    select pg_advisory_xact_lock_shared(${freezeLock}) from claim where holder is null
+  ), locked as materialized (
+    select count(pg_advisory_xact_lock(hash)) as keys from (
+      select distinct hashtextextended('ledger.limit:' || key, 0) as hash from unfrozen, unnest(:keys::text[]) key order by hash offset 0
+    ) sorted
+  )
+  select request.phase, request.resolved_at, claim.*, locked.keys from request left join claim on true, locked`
 
 async function taken(trx: Knex, { id, action, workload }: Reservation, claim: ClaimRow & { holder: string }, step?: StepOf<Reserved>): Promise<Reserved> {
   const { holder: into } = claim
@@ -141,42 +152,30 @@ function rulesFor({ workload: { cluster, namespace, kind, name }, action, limits
   }
 }
 
-/** Freeze shared first, then the keys of all limits in one order for everybody. */
-async function lockRoom(trx: Knex, { limits, concurrency }: Rules): Promise<void> {
-  const keys = [...limits, ...concurrency].map(({ key }) => key).sort()
-  await rows(
-    trx,
-    `select pg_advisory_xact_lock_shared(${freezeLock}) union all
-     select pg_advisory_xact_lock(hash) from (
-       select distinct hashtextextended('ledger.limit:' || key, 0) as hash from unnest(:keys::text[]) key order by hash offset 0
-     ) sorted`,
-    { keys },
-  )
-}
-
 type RoomRow = {
+  /** A person's no to the request that asks. */
+  rejection: { by: string; comment: string } | null
+  /** Whom the request that asks left its wish to. */
+  handed_to: string | null
   freeze: { freeze_id: string; reason: string } | null
   breaker: { policy: string; reason: string } | null
   /** Effects on the workload within the flap window, since a person last gave it back. */
   effects: number
   /** Milliseconds since the newest effect on it that no approval came after; null: there is none. */
   since_ms: number | null
+  /** At work now, counted up to the limit. */
   in_cluster: number
   in_namespace: number
   /** By key. */
   taken: Record<string, number> | null
+  /** Nothing stood against it, and it was taken. */
+  told: boolean
 }
 
-/** Asked when all locks are held, so that nothing can change between looking and taking. */
-async function lookAtRoom(trx: Knex, wanted: Reservation, rules: Rules, { released_at: releasedAt }: ClaimRow): Promise<{ refusal: Refused | null }> {
-  const { id, workload, action, planDigest, flap } = wanted
-  const { cluster, namespace, kind, name } = workload
-  const keys = rules.limits.map(({ key }) => key)
-  const windowsMs = rules.limits.map((rule) => rule.windowMs)
-  const row = await first<RoomRow>(trx, roomSql, { id, cluster, namespace, kind, name, action, planDigest, keys, windowsMs, flapMs: flap.windowMs, releasedAt })
-  if (!row) throw new Error('looking at the room gave no row')
-  if (row.freeze) return { refusal: { reserved: false, because: 'frozen', freezeId: row.freeze.freeze_id, reason: row.freeze.reason } }
-  return { refusal: guardedBy(wanted, row) ?? tooManyAtOnce(rules, row) ?? (await overLimit(trx, rules, row.taken ?? {})) }
+/** The refusal in words, by the same facts as the statement that took or did not. */
+async function refusalOf(trx: Knex, wanted: Reservation, rules: Rules, row: RoomRow): Promise<Refused | null> {
+  if (row.freeze) return { reserved: false, because: 'frozen', freezeId: row.freeze.freeze_id, reason: row.freeze.reason }
+  return guardedBy(wanted, row) ?? tooManyAtOnce(rules, row) ?? (await overLimit(trx, rules, row.taken ?? {}))
 }
 
 type Refused = Extract<Reserved, { reserved: false }>
@@ -200,21 +199,32 @@ const onWorkload = `
   i.cluster = :cluster and i.namespace = :namespace and i.workload_kind = :kind and i.workload_name = :name
     and i.phase = 'act' and i.result in ('applied', 'presumed')`
 
-// Whoever approves after the last effect knows of it. The requester's break-glass is no approval of another.
+// Whoever approves after the last effect knows of it; the requester's break-glass is no approval of another. Of those at work no more are counted than there may be.
 const roomSql = `
-  select (select jsonb_build_object('freeze_id', f.freeze_id, 'reason', f.reason) from ${coveringFreeze(latestDecisionId)} order by f.set_at limit 1) as freeze,
-    ${openBreakerOf} as breaker,
-    (select count(*)::integer from ledger.intent i where ${onWorkload}
-      and i.settled_at > greatest(clock_timestamp() - :flapMs::bigint * interval '1 ms', :releasedAt::timestamptz)) as effects,
-    (select (extract(epoch from clock_timestamp() - max(i.settled_at)) * 1000)::float8 from ledger.intent i where ${onWorkload}
-      having not exists (select from ledger.answer a join ledger.request q using (id)
-        where a.id = :id and a.kind = 'approve' and a.owner <> q.owner and a.plan_digest = :planDigest and a.at > max(i.settled_at))) as since_ms,
-    (select count(*)::integer from ledger.claim c where c.state = 'held' and c.cluster = :cluster) as in_cluster,
-    (select count(*)::integer from ledger.claim c where c.state = 'held' and c.cluster = :cluster and c.namespace = :namespace) as in_namespace,
-    (select jsonb_object_agg(k.key,
-        (select coalesce(sum(r.amount), 0) from ledger.reservation r where r.key = k.key and ${pending})
-        + (select coalesce(sum(r.amount), 0) from ledger.reservation r where r.key = k.key and ${inWindow('k.window_ms')}))
-     from unnest(:keys::text[], :windowsMs::bigint[]) k(key, window_ms)) as taken`
+  taken as materialized (
+    select k.key, k.most, k.wanted,
+      (select coalesce(sum(r.amount), 0) from ledger.reservation r where r.key = k.key and ${pending})
+      + (select coalesce(sum(r.amount), 0) from ledger.reservation r where r.key = k.key and ${inWindow('k.window_ms')}) as amount
+    from unnest(:keys::text[], :windowsMs::bigint[], :limits::bigint[], :amounts::bigint[]) k(key, window_ms, most, wanted)
+  ), room as materialized (
+    select (select jsonb_build_object('by', owner, 'comment', comment) from ledger.answer where id = :id and kind = 'reject' order by at limit 1) as rejection,
+      (select coalesce(became, into_id) from ledger.handoff where from_id = :id) as handed_to,
+      (select jsonb_build_object('freeze_id', f.freeze_id, 'reason', f.reason) from ${coveringFreeze(latestDecisionId)} order by f.set_at limit 1) as freeze,
+      ${openBreakerOf} as breaker,
+      (select count(*)::integer from ledger.intent i where ${onWorkload}
+        and i.settled_at > greatest(clock_timestamp() - :flapMs::bigint * interval '1 ms', :releasedAt::timestamptz)) as effects,
+      (select (extract(epoch from clock_timestamp() - max(i.settled_at)) * 1000)::float8 from ledger.intent i where ${onWorkload}
+        having not exists (select from ledger.answer a join ledger.request q using (id)
+          where a.id = :id and a.kind = 'approve' and a.owner <> q.owner and a.plan_digest = :planDigest and a.at > max(i.settled_at))) as since_ms,
+      (select count(*)::integer from (select from ledger.claim c where c.state = 'held' and c.cluster = :cluster limit :mostInCluster) held) as in_cluster,
+      (select count(*)::integer from (select from ledger.claim c where c.state = 'held' and c.cluster = :cluster and c.namespace = :namespace limit :mostInNamespace) held) as in_namespace,
+      (select jsonb_object_agg(key, amount) from taken) as taken
+  ), admitted as materialized (
+    select from room where :open and rejection is null and handed_to is null and room.freeze is null and breaker is null
+      and effects < :flapLimit and (since_ms is null or since_ms >= :afterActionMs)
+      and (in_cluster < :mostInCluster or not :boundInCluster) and (in_namespace < :mostInNamespace or not :boundInNamespace)
+      and not exists (select from taken t where t.amount + t.wanted > t.most)
+  )`
 
 /** When a place becomes free nobody knows; asking again this often is cheap. */
 const turnMs = 2_000
@@ -251,29 +261,55 @@ const logSql = `
   select r.amount, (extract(epoch from r.effect_at) * 1000)::float8 as effect_ms, (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms
   from ledger.reservation r where r.key = :key and (${pending} or ${inWindow(':windowMs::bigint')}) order by r.effect_at nulls last limit :limit`
 
-async function take(trx: Knex, wanted: Reservation, { limits }: Rules, claimToken: number, step?: StepOf<Reserved>): Promise<Reserved> {
-  const { id, workload, action } = wanted
-  const { cluster, namespace, kind, name } = workload
-  const slots = limits.flatMap((rule) => rule.slots.map((slot) => ({ ...slot, key: rule.key, window_ms: rule.windowMs })))
-  const reserved: Reserved = { reserved: true, claimToken }
-  await write(trx, {
-    changes: takeSql,
-    parameters: { id, cluster, namespace, kind, name, action, claimToken, slots: JSON.stringify(slots) },
+type Admission = Extract<Reserved, { reserved: true }>
+/** `step`: the entry of the attempt, for where it is admitted. */
+type Taking = { resolvedAt: Date | null; admission: Admission; step: ReturnType<StepOf<Reserved>> }
+
+/**
+ * Looks when all locks are held, so that nothing can change in between, and takes in the same statement where nothing
+ * stands against it: whoever waits for a key waits until this is committed.
+ */
+async function takeIfThereIs(trx: Knex, wanted: Reservation, rules: Rules, claim: ClaimRow, { resolvedAt, admission: { claimToken }, step }: Taking): Promise<RoomRow> {
+  const { id, workload } = wanted
+  const slots = rules.limits.flatMap((rule) => rule.slots.map((slot) => ({ ...slot, key: rule.key, window_ms: rule.windowMs })))
+  const open = claim.holder === null && resolvedAt === null && wanted.objection === null
+  const row = await lookAndWrite<RoomRow>(trx, {
+    seen: 'room',
+    of: 'admitted',
+    changes: `${roomSql}, ${takeSql}`,
+    parameters: { ...lookedFor(wanted, rules), open, releasedAt: claim.released_at, claimToken, slots: JSON.stringify(slots) },
     entry: { stream: id, stepKey: `reserved/${claimToken}`, kind: 'reserved', actor: systemActor, body: { claim: claimToken, workload, slots } },
-    step: step?.(reserved),
+    step,
   })
-  return reserved
+  if (!row) throw new Error('looking at the room gave no row')
+  return row
+}
+
+function lookedFor({ id, workload: { cluster, namespace, kind, name }, action, planDigest, flap, afterActionMs }: Reservation, { limits, concurrency }: Rules) {
+  const most = (of: Counted['scope']) => concurrency.filter(({ scope }) => scope === of).map(({ limit }) => limit)
+  const [inCluster, inNamespace] = [most('cluster'), most('namespace')]
+  return {
+    id, cluster, namespace, kind, name, action, planDigest, flapMs: flap.windowMs, flapLimit: flap.limit, afterActionMs,
+    keys: limits.map(({ key }) => key),
+    windowsMs: limits.map(({ windowMs }) => windowMs),
+    limits: limits.map(({ limit }) => limit),
+    amounts: limits.map(wantedOf),
+    boundInCluster: inCluster.length > 0,
+    boundInNamespace: inNamespace.length > 0,
+    mostInCluster: inCluster.length > 0 ? Math.min(...inCluster) : 0,
+    mostInNamespace: inNamespace.length > 0 ? Math.min(...inNamespace) : 0,
+  }
 }
 
 const takeSql = `
   claimed as (
     update ledger.claim set state = 'held', holder = :id, action = :action, token = :claimToken, since = now()
-    where cluster = :cluster and namespace = :namespace and kind = :kind and name = :name
+    where cluster = :cluster and namespace = :namespace and kind = :kind and name = :name and exists (select from admitted)
   ), acting as (
-    update ledger.request set phase = 'acting' where id = :id and phase <> 'closed'
+    update ledger.request set phase = 'acting' where id = :id and phase <> 'closed' and exists (select from admitted)
   ), reserved as (
     insert into ledger.reservation (id, phase, key, amount, window_ms)
-    select :id, s.phase, s.key, s.amount, s.window_ms from jsonb_to_recordset(:slots::jsonb) as s(phase text, key text, amount integer, window_ms bigint)
+    select :id, s.phase, s.key, s.amount, s.window_ms from admitted, jsonb_to_recordset(:slots::jsonb) as s(phase text, key text, amount integer, window_ms bigint)
   )`
 
 /** The claim is kept for a person from here on; the run that asked ends as `needs_human`, and \`aegis release\` gives it back. */

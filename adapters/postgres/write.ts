@@ -28,3 +28,23 @@ export async function write(db: Knex, { changes, parameters, entry, of, step, st
   )
   return row?.told ?? false
 }
+
+export type LookAndWrite = Omit<Write, 'stepNeedsRow'> & {
+  /** The table expression, of one row, that says what was looked at. */
+  seen: string
+  /** The one that has a row where something is to be changed. */
+  of: string
+}
+
+/**
+ * Looks, changes rows where what was seen allows it, and then says so in the ledger: in one statement, since whoever
+ * waits for our locks waits for each. Its `changes` hold the look, and have to ask `of` themselves. Without a row
+ * in `of` nothing is told, the step neither.
+ */
+export async function lookAndWrite<Seen>(db: Knex, { seen, changes, parameters, entry, of, step }: LookAndWrite): Promise<(Seen & { told: boolean }) | undefined> {
+  const sql = `with ${changes}, told as (select e.seq from ${of}, lateral ${appendSql} e)
+    ${step ? `, stepped as (select s.seq from (select count(*) as entries from told having count(*) > 0) t, lateral ${appendCall('s', 'case when t.entries > 0 then :s_stream::text end')} s)` : ''}
+    select ${seen}.*, (select count(*) from told) > 0 as told ${step ? ', (select count(*) from stepped) as stepped' : ''} from ${seen}`
+  const [row] = await rows<Seen & { told: boolean }>(db, sql, { ...parameters, ...appendParameters(entry), ...(step && appendParameters(stepEntry(step), 's')) })
+  return row
+}

@@ -312,6 +312,20 @@ export const guards: readonly Guard[] = [
     test: { file: 'integration/tokens', name: 'its own key in the header: token_header' },
   },
   {
+    guard: 'that a token found good before is told of within its own times alone',
+    file: 'adapters/verified-tokens.ts',
+    line: 'return known && known.fromS <= nowS && nowS < known.untilS ? known.claims : undefined',
+    without: 'return known && nowS > 0 ? known.claims : undefined',
+    test: { file: 'integration/tokens', name: 'is refused once it has run out, however often it was used' },
+  },
+  {
+    guard: 'that a token found good before is so under the keys of now',
+    file: 'adapters/tokens.ts',
+    line: 'verified: verifiedTokens() }',
+    without: 'verified: before?.verified ?? verifiedTokens() }',
+    test: { file: 'integration/tokens', name: 'is refused within 5 s of its key being taken out, however often it is used' },
+  },
+  {
     guard: 'the end of a session',
     file: 'api/authentication.ts',
     line: "if (ended) throw unauthenticated('session_ended', 'the session was ended', inToken)",
@@ -391,8 +405,8 @@ export const guards: readonly Guard[] = [
   {
     guard: 'the locks of limits',
     file: 'adapters/postgres/reserve.ts',
-    line: 'await lockRoom(trx, rules)',
-    without: 'void lockRoom',
+    line: 'select count(pg_advisory_xact_lock(hash)) as keys from (',
+    without: 'select count(hash) as keys from (',
     test: { file: 'integration/postgres/guards', name: 'of sixty at once lets in what there is room for' },
   },
   {

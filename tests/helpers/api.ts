@@ -90,11 +90,11 @@ const manyCalls = { limit: 1_000_000, windowMs: 1_000 }
 const plenty: HttpLimitRules = { principal: manyCalls, route: manyCalls, address: manyCalls }
 
 /** `directory`: what is synced; null for nothing, the shipped policies when left out. */
-export type ApiOptions = { db: Knex; temporal: string; directory?: string | null; settings?: Partial<ApiSettings>; limits?: HttpLimitRules; account?: Partial<AccountSettings>; oidc?: OidcProvider; tokens?: typeof tokenFiles; log?: (line: string) => void }
+export type ApiOptions = { db: Knex; temporal: string; directory?: string | null; settings?: Partial<ApiSettings>; limits?: HttpLimitRules; account?: Partial<AccountSettings>; oidc?: OidcProvider; tokens?: typeof tokenFiles; policyKeys?: ReturnType<typeof keyPair>; log?: (line: string) => void }
 
-export async function startApi({ db, temporal, directory = join(checkout, 'policies'), settings: changes = {}, limits = plenty, account = {}, oidc, tokens = tokenFiles, log = () => undefined }: ApiOptions): Promise<TestApi> {
+export async function startApi({ db, temporal, directory = join(checkout, 'policies'), settings: changes = {}, limits = plenty, account = {}, oidc, tokens = tokenFiles, policyKeys: signing = policyKeys, log = () => undefined }: ApiOptions): Promise<TestApi> {
   const rules = await loadRules(join(checkout, 'rules/default.yaml'))
-  const publisher = { db, ...policyKeys }
+  const publisher = { db, ...signing }
   const policies = publishedPolicies(db, { verify: publisher.verify, reloadMs: 60_000 })
   const sync = directory === null ? null : directorySync(directory, publisher)
   await sync?.round()

@@ -1,12 +1,14 @@
 /** W2: what somebody may try with tokens. Each attack has its code, changes nothing, and is on record where we know whose token it was. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID, sign, type KeyObject } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exportJWK } from 'jose'
 import { changeUser } from '../../adapters/postgres/users.ts'
 import { systemActor } from '../../adapters/postgres/ledger.ts'
-import { keyIdOf } from '../../adapters/signing.ts'
+import { createKeys, keyIdOf } from '../../adapters/signing.ts'
 import { keyFor, publicUrl, startApi, tokenFiles, type TestApi } from '../helpers/api.ts'
 import { globalRole, login, personWith, refresh, type Person, type Session } from '../helpers/people.ts'
 import { eventually, stack } from '../helpers/stack.ts'
@@ -55,6 +57,16 @@ function forged({ header = {}, claims = {}, key = secretKey, without = [] }: Mad
 function confused(): string {
   const text = `${encoded({ alg: 'HS256', typ: 'at+jwt', kid })}.${forged().split('.')[1]}`
   return `${text}.${createHmac('sha256', readFileSync(tokenFiles.publicKeysFile)).update(text).digest('base64url')}`
+}
+
+/** Token keys in use, and another pair to take their place. */
+function rotating() {
+  const directory = mkdtempSync(join(tmpdir(), 'aegis-tokens-'))
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
+  const filesOf = (name: string) => ({ privateKeyFile: join(directory, `${name}.key`), publicKeysFile: join(directory, `${name}.pub`) })
+  const [live, next] = [filesOf('live'), filesOf('next')]
+  for (const { privateKeyFile, publicKeysFile } of [live, next]) createKeys(privateKeyFile, publicKeysFile)
+  return { live, next }
 }
 
 const asked = () => ({ action: 'restart_pod', target: { namespace: 'shop', kind: 'Pod', name: `cart-${randomUUID().slice(0, 8)}` }, reason: 'attack' })
@@ -161,6 +173,46 @@ describe('what happens to an account holds in every process within 5 s', () => {
     expect((await api.call('GET', '/api/v1/remediations', { key })).status).toBe(200)
     await changeUser(db.api, person.userId, { state: 'disabled' }, systemActor)
     expect((await api.call('GET', '/api/v1/remediations', { key })).status).toBe(401)
+  })
+})
+
+describe('a token that was found good before', () => {
+  test('is refused once it has run out, however often it was used', async () => {
+    const key = forged({ claims: { exp: now() + 2, iat: now() - 60, nbf: now() - 60 } })
+    const until = performance.now() + 8_500 // with what clocks may differ
+    const seen: string[] = []
+    while (performance.now() < until) {
+      const got = await api.call('GET', '/api/v1/auth/me', { key })
+      seen.push(got.status === 200 ? 'ok' : got.problem.code)
+      await sleep(100)
+    }
+    expect([seen[0], seen.at(-1), new Set(seen).size]).toEqual(['ok', 'token_expired', 2])
+  }, 20_000)
+
+  test('is refused within 5 s of its key being taken out, however often it is used', async () => {
+    const [files, text] = [rotating(), (path: string) => readFileSync(path, 'utf8')]
+    const own = await startApi({ db: db.api, temporal: stack.temporal.address, directory: null, tokens: files.live })
+    const { accessToken: key } = await login(own, ann.username)
+    const statuses: { at: number; status: number }[] = []
+    const ask = async () => statuses.push({ at: performance.now(), status: (await own.call('GET', '/api/v1/auth/me', { key })).status })
+    for (const _ of times(5, () => 0)) await ask()
+    expect(statuses.every(({ status }) => status === 200)).toBe(true)
+    writeFileSync(files.live.publicKeysFile, text(files.next.publicKeysFile))
+    writeFileSync(files.live.privateKeyFile, text(files.next.privateKeyFile))
+    const removedAt = performance.now()
+    while (performance.now() < removedAt + 6_000) await ask().then(() => sleep(50))
+    expect(statuses.filter(({ at, status }) => at > removedAt + 5_000 && status !== 401)).toEqual([])
+    expect((await own.call('GET', '/api/v1/auth/me', { key })).problem.code).toBe('token_key_unknown')
+    await own.close()
+  }, 20_000)
+
+  test('under whose text somebody puts another signature is none', async () => {
+    const key = forged()
+    expect((await api.call('GET', '/api/v1/auth/me', { key })).status).toBe(200)
+    const [head, body, signature = ''] = key.split('.')
+    for (const other of [`${signature.slice(0, -2)}${signature.endsWith('AA') ? 'BA' : 'AA'}`, '', forged({ key: stranger }).split('.')[2]]) {
+      expect((await api.call('GET', '/api/v1/auth/me', { key: `${head}.${body}.${other}` })).status).toBe(401)
+    }
   })
 })
 
