@@ -80,6 +80,7 @@ function oidcOf(config: ApiConfig): OidcProvider | null {
   if (config.AEGIS_OIDC_ISSUER === undefined) return null
   return oidcProvider({
     issuer: config.AEGIS_OIDC_ISSUER,
+    origins: config.AEGIS_OIDC_ORIGINS,
     clientId: config.AEGIS_OIDC_CLIENT_ID,
     clientSecretFile: config.AEGIS_OIDC_CLIENT_SECRET_FILE,
     redirectUri: `${config.AEGIS_PUBLIC_URL}/api/v1/auth/oidc/callback`,
