@@ -8,6 +8,7 @@ import { licences } from './house/licences.ts'
 import { lint } from './house/lint.ts'
 import { lockfile } from './house/lockfile.ts'
 import { migrations } from './house/migrations.ts'
+import { outgoing } from './house/outgoing.ts'
 import { linesOf, runCheck } from './house/report.ts'
 import { scripts } from './house/scripts.ts'
 import { secrets } from './house/secrets.ts'
@@ -18,7 +19,7 @@ import { walls } from './house/walls.ts'
 
 /** `npm run check`: what CI runs before the tests. Every check runs, whatever the others find. */
 const checks: readonly Check[] = [
-  types, lint, walls, generated, compose, settings, scripts, lockfile, licences, migrations, secrets, unfinished, sizes, docs,
+  types, lint, walls, outgoing, generated, compose, settings, scripts, lockfile, licences, migrations, secrets, unfinished, sizes, docs,
 ]
 
 const root = join(import.meta.dirname, '..')
