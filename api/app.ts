@@ -1,10 +1,10 @@
 import express, { type Express } from 'express'
-import helmet from 'helmet'
 import { limitAddress } from './http-limits.ts'
 import { answerProblem, serve, track } from './pipeline.ts'
 import { HttpProblem } from './problems.ts'
 import type { ApiDeps, Route } from './route.ts'
 import { routes } from './routes.ts'
+import { withSecurityHeaders } from './security-headers.ts'
 
 /** The whole API over its dependencies. It keeps nothing between calls, so any number may run side by side. */
 export function createApp(deps: ApiDeps): Express {
@@ -15,9 +15,9 @@ export function createApp(deps: ApiDeps): Express {
   app.set('query parser', 'simple')
   app.enable('case sensitive routing')
   app.enable('strict routing')
+  app.use(withSecurityHeaders)
   app.use(track(deps))
   app.use(limitAddress(deps.httpLimits))
-  app.use(helmet({ contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false } }))
   for (const route of routes) app[route.method](route.path, serve(route, deps))
   for (const [path, own] of byPath(routes)) app.all(path, otherMethod(own))
   app.use(nothingHere)

@@ -31,7 +31,6 @@ export const track = ({ log, metrics }: ApiDeps): RequestHandler => (req, res, n
   const requestId = requestIdForm.test(given) ? given : randomUUID()
   locals(res).requestId = requestId
   res.set('X-Request-Id', requestId)
-  res.set('Cache-Control', 'no-store')
   const begun = process.hrtime.bigint()
   res.once('close', () => {
     const seconds = Number(process.hrtime.bigint() - begun) / 1e9

@@ -70,7 +70,7 @@ const checkedLookup = (lookup: LookUp, allowed: (address: string) => boolean): N
   })
 
 async function ask(url: URL, { method = 'GET', headers = {}, body = null, signal }: Asking, lookup: NonNullable<RequestOptions['lookup']>): Promise<Response> {
-  const bytes = body === null || body === undefined ? undefined : Buffer.from(await new Response(body as BodyInit).arrayBuffer())
+  const bytes = body === null || body === undefined ? undefined : Buffer.from(await new Response(body as ConstructorParameters<typeof Response>[0]).arrayBuffer())
   const length = bytes ? { 'content-length': String(bytes.length) } : {}
   const bounded = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])])
   // No agent: a connection that was opened before was checked for somebody else's answer of the name.

@@ -108,7 +108,7 @@ describe('what the provider says of itself is its word alone', () => {
   let other: TestOidc
   beforeAll(async () => (other = await startOidc()))
   afterAll(() => other.close())
-  afterEach(() => (op.says = {}))
+  afterEach(() => void (op.says = {}))
 
   test.each([
     ['another login page', () => ({ authorization_endpoint: `${other.issuer}/authorize` })],
