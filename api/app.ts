@@ -1,4 +1,4 @@
-import express, { type Express } from 'express'
+import express, { type Express, type RequestHandler } from 'express'
 import { limitAddress } from './http-limits.ts'
 import { answerProblem, serve, track } from './pipeline.ts'
 import { HttpProblem } from './problems.ts'
@@ -17,12 +17,18 @@ export function createApp(deps: ApiDeps): Express {
   app.enable('strict routing')
   app.use(withSecurityHeaders)
   app.use(track(deps))
+  app.use(requireHost)
   app.use(limitAddress(deps.httpLimits))
   for (const route of routes) app[route.method](route.path, serve(route, deps))
   for (const [path, own] of byPath(routes)) app.all(path, otherMethod(own))
   app.use(nothingHere)
   app.use(answerProblem(deps))
   return app
+}
+
+const requireHost: RequestHandler = (req, _res, next) => {
+  if (req.headers.host !== undefined) return next()
+  throw new HttpProblem({ status: 400, code: 'no_host', detail: 'the request names no host', nextStep: 'send a `Host` header' })
 }
 
 const byPath = (all: readonly Route[]): Map<string, Route[]> => {

@@ -11,6 +11,7 @@ const limits = {
   /** How often both are looked at: by itself Node does every 30 s, so that 5 s would be 35. */
   connectionsCheckingInterval: 1_000,
   maxHeaderSize: 16 * 1024,
+  requireHostHeader: false, // the app says so, in the words of all its refusals
 }
 
 export function httpServer(app: RequestListener): Server {
