@@ -62,6 +62,15 @@ describe('a body that reaches for the prototype', () => {
   })
 })
 
+test('a path for the name of a policy file is a name: nothing is read or written there', async () => {
+  const text = JSON.stringify({ apiVersion: 'aegis.dev/policy/v1', id: 'p', effect: 'deny', actions: ['pvc:resize'], resources: ['k8s:**'], message: 'm', owner: 'o' })
+  for (const name of ['../../../../etc/passwd.yaml', '/etc/passwd', 'file:///etc/passwd.yaml', 'policies/../../x.yaml', '\\\\host\\share.yaml', 'http://169.254.169.254/x.yaml']) {
+    const got = await api.call('POST', '/api/v1/policy/test', { key, body: { files: [{ name, text }] } })
+    expect([name, [200, 400].includes(got.status)]).toEqual([name, true])
+    expect(JSON.stringify(got.body)).not.toMatch(/root:|ENOENT|EACCES/)
+  }
+})
+
 const kib = 1024
 const many = (count: number, one: (at: number) => string) => Array.from({ length: count }, (_, at) => one(at)).join(',')
 

@@ -36,6 +36,7 @@ describe('every answer tells browsers to show nothing, sniff nothing, frame noth
     const all = [await api.call(method, named(path), { key, ...body }), await api.call(method, named(path), body)]
     for (const got of all) {
       expect(got.status).toBeLessThan(500)
+      if (!path.includes('/oidc/')) expect(got.headers.get('location')).toBeNull() // nobody is led on, to HTTPS neither
       if (got.headers.get('content-type') !== null) expect(got.headers.get('content-type')).toMatch(/^(application\/(json|problem\+json)|text\/plain); ?(version=[\d.]+; ?)?charset=utf-8$|^application\/x-ndjson/)
     }
   })

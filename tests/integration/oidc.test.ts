@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
+import { outgoing } from '../../adapters/outgoing/fetch.ts'
 import { oidcProvider, type OidcSettings } from '../../adapters/oidc.ts'
 import { systemActor } from '../../adapters/postgres/ledger.ts'
 import { changeUser, findByOidc } from '../../adapters/postgres/users.ts'
@@ -7,7 +8,7 @@ import type { Binding } from '../../domain/remediation.ts'
 import { publicUrl, startApi, type Got, type TestApi } from '../helpers/api.ts'
 import { startOidc, type OidcScript, type TestOidc } from '../helpers/oidc-provider.ts'
 import { personWith, tryLogin } from '../helpers/people.ts'
-import { stack } from '../helpers/stack.ts'
+import { kubeConfig, stack } from '../helpers/stack.ts'
 import { openDatabase, type TestDatabase } from './postgres/database.ts'
 
 let db: TestDatabase
@@ -149,6 +150,13 @@ describe('what the provider says of itself is its word alone', () => {
     expect(logged.join('')).toContain('`https://login.example` is not an address that may be asked: if it is meant to be, AEGIS_OIDC_ORIGINS has to name it')
     await fresh.close()
   })
+})
+
+test('a server whose certificate nobody vouches for is not spoken to', async () => {
+  // The API server of the sandbox: real TLS, by an authority that only its kubeconfig names.
+  const { origin } = new URL(kubeConfig(stack.clusters[0]!.kubeconfig).getCurrentCluster()!.server)
+  expect(origin).toMatch(/^https:/)
+  await expect(outgoing({ origins: [origin], namedIn: 'AEGIS_OIDC_ORIGINS' }).fetch(`${origin}/version`)).rejects.toThrow(/certificate|self.signed|verify/i)
 })
 
 test('a disabled account stays out', async () => {
