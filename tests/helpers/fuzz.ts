@@ -9,6 +9,9 @@ const familiar = ['shop', 'main', 'edge', 'demo-a', 'cart', 'default', 'kube-sys
 const texts = fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...familiar) }, { weight: 2, arbitrary: fc.string({ maxLength: 20 }) }, { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 20 }).filter((text) => text.isWellFormed() && !text.includes('\u0000')) })
 const times = ['2026-01-31T12:00:00Z', '1970-01-01T00:00:00Z', '0000-01-01T00:00:00Z', '9999-12-31T23:59:59.999Z', '2026-01-31T12:00:00+23:59', '2099-01-01T00:00:00.123456789Z']
 
+/** Where these are asked for by name, they mostly come. */
+const known: Record<string, readonly string[]> = { namespace: ['shop', 'demo-a'], cluster: ['main', 'edge'], kind: ['Deployment', 'Pod'], planDigest: [`sha256:${'d'.repeat(64)}`], name: ['cart', 'web-1'], podName: ['cart-1'], deploymentName: ['cart'] }
+
 export function lettingIn(schema: Schema, depth = 0): Arb {
   const options = (schema['anyOf'] ?? schema['oneOf']) as Schema[] | undefined
   if (options) return fc.oneof(...options.map((one) => lettingIn(one, depth)))
@@ -47,9 +50,16 @@ function matching(pattern: string): Arb {
 }
 
 function objectOf({ properties = {}, required = [], additionalProperties }: Schema, depth: number): Arb {
-  const members = Object.entries(properties as Record<string, Schema>).map(([name, one]) => [name, lettingIn(one, depth + 1)] as const)
+  const members = Object.entries(properties as Record<string, Schema>).map(([name, one]) => [name, member(name, one, depth)] as const)
   if (members.length === 0 && typeof additionalProperties === 'object') return fc.dictionary(fc.string({ minLength: 1, maxLength: 8 }).filter((key) => !['__proto__', 'constructor', 'prototype'].includes(key)), lettingIn(additionalProperties as Schema, depth + 1), { maxKeys: 3, noNullPrototype: true })
   return fc.record(Object.fromEntries(members), { requiredKeys: required as never[], noNullPrototype: true })
+}
+
+function member(name: string, schema: Schema, depth: number): Arb {
+  const drawn = lettingIn(schema, depth + 1)
+  const { const: only, enum: some, pattern = '' } = schema
+  const fitting = (known[name] ?? []).filter((value) => only === undefined && some === undefined && new RegExp(String(pattern)).test(value))
+  return fitting.length > 0 ? fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...fitting) }, { weight: 1, arbitrary: drawn }) : drawn
 }
 
 export const junk: Arb = fc.oneof(
@@ -69,8 +79,8 @@ export function spoiled(value: unknown, way: readonly number[], other: unknown):
   return copy
 }
 
-/** A third of each: let in, one step away, junk. */
+/** Let in, one step away, junk: two of the first for one of each other. */
 export const around = (schema: Schema): Arb => {
   const good = lettingIn(schema)
-  return fc.oneof(good, fc.tuple(good, fc.array(fc.nat(30), { minLength: 1, maxLength: 4 }), junk).map(([value, way, other]) => spoiled(value, way, other)), junk)
+  return fc.oneof({ weight: 2, arbitrary: good }, fc.tuple(good, fc.array(fc.nat(30), { minLength: 1, maxLength: 4 }), junk).map(([value, way, other]) => spoiled(value, way, other)), junk)
 }

@@ -21,7 +21,7 @@ import { stack } from '../helpers/stack.ts'
 import { decided, openDatabase, times, type TestDatabase } from './postgres/database.ts'
 
 const seed = printedSeed('requests')
-const perGroup = playsAll ? 5_000 : 200
+const perGroup = playsAll ? 5_000 : 100
 const atOnce = 8
 
 let db: TestDatabase
@@ -185,6 +185,6 @@ describe(`requests of seed ${seed}`, () => {
     expect(logged).toEqual([])
     const letIn = [...statuses].filter(([status]) => status < 300).reduce((sum, [, count]) => sum + count, 0)
     process.stderr.write(`${tag}: ${[...statuses].sort().map(([status, count]) => `${status} × ${count}`).join(', ')}\n`)
-    expect(letIn).toBeGreaterThan(perGroup / 100)
+    expect(letIn).toBeGreaterThan(0)
   }, 1_200_000)
 })
