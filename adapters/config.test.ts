@@ -17,6 +17,8 @@ test('nobody signs up by themselves, and passwords are good, unless said otherwi
 test.each<[string, Record<string, string>, RegExp]>([
   ['a shared secret for tokens', { JWT_SECRET: 'hunter2' }, /JWT_SECRET: a shared secret/],
   ['one key file for two purposes', { AEGIS_TOKEN_KEY_FILE: 'policy.key' }, /AEGIS_POLICY_KEY_FILE: `policy.key` is AEGIS_TOKEN_KEY_FILE already/],
+  ['an origin with a path', { AEGIS_OIDC_ORIGINS: 'https://keys.example/jwks' }, /AEGIS_OIDC_ORIGINS: `https:\/\/keys.example\/jwks`/],
+  ['a metadata service for a provider', { AEGIS_OIDC_ORIGINS: 'http://169.254.169.254' }, /AEGIS_OIDC_ORIGINS/],
   ['a provider over plain HTTP', { AEGIS_OIDC_ISSUER: 'http://login.example' }, /AEGIS_OIDC_ISSUER: .*https/],
   ['an address that is none', { AEGIS_PUBLIC_URL: 'aegis' }, /AEGIS_PUBLIC_URL/],
   ['a role that is none', { AEGIS_OIDC_ROLES: 'sre=root' }, /AEGIS_OIDC_ROLES: `sre=root`/],

@@ -6,6 +6,7 @@ import { usualLooks } from '../domain/watch/observe.ts'
 import type { RateLimit } from '../domain/sliding-log.ts'
 import { readBinding } from '../domain/identity.ts'
 import { actionNames, modes, roles, type Binding, type Mode, type Role } from '../domain/remediation.ts'
+import { isSafeScheme } from './outgoing/fetch.ts'
 
 /** One cluster as a process knows it. Without a kubeconfig path the pod's own service account is used. */
 export type ClusterConfig = { name: string; kubeconfig: string | undefined }
@@ -146,13 +147,20 @@ const roleMap = z.string().default('').transform((text, context) => {
 
 const onOff = (fallback: 'on' | 'off') => z.enum(['on', 'off']).default(fallback).transform((word) => word === 'on')
 
-const isLoopback = ({ hostname }: URL): boolean => ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
-
 /** An address without a slash at its end; plain HTTP only inside this machine. */
 const address = z.string().transform((text, context) => {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (!url || !(url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url)))) context.addIssue(`\`${text}\` is not an https:// address (http:// is for this machine alone)`)
+  if (!url || !isSafeScheme(url)) context.addIssue(`\`${text}\` is not an https:// address (http:// is for this machine alone)`)
   return text.replace(/\/$/, '')
+})
+
+/** `https://keys.example,https://login.example:8443` */
+const origins = list.transform((given, context) => {
+  for (const one of given) {
+    const url = URL.canParse(one) ? new URL(one) : undefined
+    if (!url || !isSafeScheme(url) || url.origin !== one) context.addIssue(`\`${one}\` is not an origin: write https://host or https://host:port, without a path`)
+  }
+  return given
 })
 
 /** What is left empty is not set. */
@@ -168,6 +176,7 @@ const accounts = {
   AEGIS_BOOTSTRAP_FILE: z.string().optional(),
   AEGIS_TRUSTED_PROXIES: z.coerce.number().int().min(0).max(5).default(0),
   AEGIS_OIDC_ISSUER: unlessEmpty(address),
+  AEGIS_OIDC_ORIGINS: origins, // besides the issuer's own
   AEGIS_OIDC_CLIENT_ID: z.string().default('aegis'),
   AEGIS_OIDC_CLIENT_SECRET_FILE: unlessEmpty(z.string()),
   AEGIS_OIDC_GROUPS_CLAIM: z.string().default('groups'),

@@ -32,17 +32,25 @@ export function createLogger({ name, level, destination }: LogSettings): Logger 
  */
 export const plainLines = (log: Logger): Logger => log.child({}, { redact: [] })
 
-/** Takes credentials out of any text: passwords in URLs, API keys, bearer tokens. */
+/** Takes credentials out of any text: passwords in URLs, API keys and other tokens of ours, access tokens. */
 export const scrub = (text: string): string =>
   text
     .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*):[^\s@"]+@/gi, '$1:[redacted]@')
-    .replace(/aegis_([a-z0-9]{8})_[A-Za-z0-9_-]{20,}/g, 'aegis_$1_[redacted]')
+    .replace(/aegis_([a-z0-9]{4,16})_[A-Za-z0-9_-]{20,}/g, 'aegis_$1_[redacted]')
+    .replace(/\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*/g, '[redacted]')
     .replace(/\bBearer\s+[A-Za-z0-9._~+/-]+=*/gi, 'Bearer [redacted]')
 
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const { name, message, stack } = error
   const { kind, code } = error as { kind?: unknown; code?: unknown }
-  const cause = error.cause instanceof Error ? error.cause.message : undefined
+  const cause = causesOf(error).join(': ') || undefined
   return { name, kind, code, message, cause, ...(kind === undefined ? { stack } : {}) }
+}
+
+const mostCauses = 4
+
+/** Libraries wrap what went wrong: the reason is at the bottom. */
+function causesOf({ cause }: Error, depth = 0): string[] {
+  return cause instanceof Error && depth < mostCauses ? [cause.message, ...causesOf(cause, depth + 1)] : []
 }

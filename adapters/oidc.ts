@@ -3,9 +3,12 @@ import { readFileSync } from 'node:fs'
 import * as client from 'openid-client'
 import { Failure } from '../domain/failure.ts'
 import type { Binding } from '../domain/remediation.ts'
+import { outgoing, type Outgoing } from './outgoing/fetch.ts'
 
 export type OidcSettings = {
   issuer: string
+  /** Besides the issuer's own: where its token endpoint and keys may be. */
+  origins: readonly string[]
   clientId: string
   clientSecretFile: string | undefined
   /** Where the provider sends people back to. */
@@ -29,11 +32,12 @@ export type OidcProvider = {
 const timeoutS = 5
 const mostGroups = 200
 
-export function oidcProvider({ issuer, clientId, clientSecretFile, redirectUri, groupsClaim, roleMap }: OidcSettings): OidcProvider {
+export function oidcProvider({ issuer, origins, clientId, clientSecretFile, redirectUri, groupsClaim, roleMap }: OidcSettings): OidcProvider {
   const secret = clientSecretFile === undefined ? undefined : readFileSync(clientSecretFile, 'utf8').trim()
+  const asked = outgoing({ origins: [issuer, ...origins], namedIn: 'AEGIS_OIDC_ORIGINS' })
   let found: Promise<client.Configuration> | undefined
   const configuration = () =>
-    (found ??= discover(new URL(issuer), clientId, secret).catch((failure: unknown) => {
+    (found ??= discover(new URL(issuer), clientId, secret, asked).catch((failure: unknown) => {
       found = undefined // asked again next time
       throw new Failure('unavailable', 'oidc_away', 'the OpenID Connect provider does not answer', { cause: failure })
     }))
@@ -65,12 +69,16 @@ export function oidcProvider({ issuer, clientId, clientSecretFile, redirectUri, 
   }
 }
 
-async function discover(issuer: URL, clientId: string, secret: string | undefined): Promise<client.Configuration> {
+/** What the provider says of itself is its word alone: each address in it is asked only where an operator named its origin. */
+async function discover(issuer: URL, clientId: string, secret: string | undefined, asked: Outgoing): Promise<client.Configuration> {
   const authentication = secret === undefined ? client.None() : client.ClientSecretBasic(secret)
   // Plain HTTP only inside this machine: the settings take no other such issuer.
   // Signatures are checked although the answer comes over TLS: this line is all that stands between a proxy and an account.
   const execute = [client.enableNonRepudiationChecks, ...(issuer.protocol === 'http:' ? [client.allowInsecureRequests] : [])]
-  return client.discovery(issuer, clientId, undefined, authentication, { execute, timeout: timeoutS })
+  const options = { execute, timeout: timeoutS, [client.customFetch]: (address: string, asking: client.CustomFetchOptions) => asked.fetch(address, asking) }
+  const found = await client.discovery(issuer, clientId, undefined, authentication, options)
+  asked.refuseUnlessNamed(found.serverMetadata().authorization_endpoint ?? '') // browsers are sent there
+  return found
 }
 
 function identityOf(claims: client.IDToken, { groupsClaim, roleMap }: Pick<OidcSettings, 'groupsClaim' | 'roleMap'>): OidcIdentity {

@@ -1,10 +1,10 @@
 import express, { type Express, type RequestHandler } from 'express'
-import helmet from 'helmet'
 import { limitAddress } from './http-limits.ts'
 import { answerProblem, serve, track } from './pipeline.ts'
 import { HttpProblem } from './problems.ts'
 import type { ApiDeps, Route } from './route.ts'
 import { routes } from './routes.ts'
+import { withSecurityHeaders } from './security-headers.ts'
 
 /** The whole API over its dependencies. It keeps nothing between calls, so any number may run side by side. */
 export function createApp(deps: ApiDeps): Express {
@@ -15,9 +15,10 @@ export function createApp(deps: ApiDeps): Express {
   app.set('query parser', 'simple')
   app.enable('case sensitive routing')
   app.enable('strict routing')
+  app.use(withSecurityHeaders)
   app.use(track(deps))
+  app.use(requireHost)
   app.use(limitAddress(deps.httpLimits))
-  app.use(helmet({ contentSecurityPolicy: { directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }, useDefaults: false } }))
   const served = routes.map((route) => ({ route, handler: serve(route, deps) }))
   app.use(atOnce(served))
   for (const { route, handler } of served) app[route.method](route.path, handler)
@@ -38,6 +39,11 @@ function atOnce(served: readonly Served[]): RequestHandler {
     if (handler) void handler(req, res, next).catch(next)
     else next()
   }
+}
+
+const requireHost: RequestHandler = (req, _res, next) => {
+  if (req.headers.host !== undefined) return next()
+  throw new HttpProblem({ status: 400, code: 'no_host', detail: 'the request names no host', nextStep: 'send a `Host` header' })
 }
 
 const byPath = (all: readonly Route[]): Map<string, Route[]> => {

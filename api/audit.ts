@@ -33,8 +33,8 @@ const logsQuery = z.strictObject({
   kind: word.optional(),
   /** One remediation by its id, or a subject such as `freeze`. */
   stream: z.string().min(1).max(100).optional(),
-  from: shape.instant.optional(),
-  to: shape.instant.optional(),
+  from: shape.recordInstant.optional(),
+  to: shape.recordInstant.optional(),
 })
 
 const logs = route({
@@ -64,7 +64,7 @@ const figures = route({
   summary: 'How remediations ended, by action, and how long they took',
   description: 'Of the last 24 hours unless `from` and `to` say otherwise.',
   tag,
-  query: z.strictObject({ from: shape.instant.optional(), to: shape.instant.optional() }),
+  query: z.strictObject({ from: shape.recordInstant.optional(), to: shape.recordInstant.optional() }),
   output: {
     200: z.strictObject({
       from: z.string(),

@@ -56,12 +56,17 @@ function without(body: Record<string, unknown>, { items, unread }: Apart, odd: R
 export async function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
-  // Leaving the loop must not destroy the request: the answer goes out over the same socket.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size <= limitBytes) chunks.push(chunk)
-    else chunks.length = 0
-    if (size > drainLimitBytes) break
+  try {
+    // Leaving the loop must not destroy the request: the answer goes out over the same socket.
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size <= limitBytes) chunks.push(chunk)
+      else chunks.length = 0
+      if (size > drainLimitBytes) break
+    }
+  } catch (failure) {
+    if (request.complete) throw failure
+    throw fieldProblem('body_cut_off', [{ field: '', message: 'ended before it was whole' }]) // its sender went away, or was too slow
   }
   if (size > limitBytes) throw tooLarge(limitBytes)
   return Buffer.concat(chunks)

@@ -9,11 +9,11 @@ type Issue = z.core.$ZodIssue
 
 /** What a schema found, in the operator's words, each with the path of its field. */
 export const fieldErrors = (issues: readonly Issue[], input: unknown): FieldError[] =>
-  issues.flatMap((issue) => describe(issue, input)).slice(0, errorLimit)
+  issues.slice(0, errorLimit).flatMap((issue) => describe(issue, input)).slice(0, errorLimit)
 
 function describe(issue: Issue, input: unknown): FieldError[] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ field: fieldPath([...issue.path, key]), message: 'unknown field: remove it' }))
+    return issue.keys.slice(0, errorLimit).map((key) => ({ field: fieldPath([...issue.path, key]), message: 'unknown field: remove it' }))
   }
   return [{ field: fieldPath(issue.path), message: sentence(issue, at(input, issue.path)) }]
 }

@@ -1,6 +1,5 @@
 /** The API process: configuration, adapters, app, listen; it holds no rights in any cluster. */
 import type { Knex } from 'knex'
-import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { apiConfig, processEnvironment, type ApiConfig } from '../adapters/config.ts'
@@ -31,6 +30,7 @@ import { createApp } from './app.ts'
 import { keyLookup } from './authentication.ts'
 import { callerLookup } from './callers.ts'
 import { httpLimits } from './http-limits.ts'
+import { httpServer } from './http-server.ts'
 import { ensureBootstrap } from './bootstrap.ts'
 import { ensureFirstKey } from './first-key.ts'
 import { policyAudit } from './policy-question.ts'
@@ -45,8 +45,6 @@ const sweepMs = 100
 const forgetEveryMs = 60_000
 /** A round that finds so many goes on at once. */
 const nonceBatch = 1_000
-const headersTimeoutMs = 5_000
-const requestTimeoutMs = 15_000
 
 const settingsOf = (config: ApiConfig, temporalNamespace: string): ApiSettings => ({
   version,
@@ -80,6 +78,7 @@ function oidcOf(config: ApiConfig): OidcProvider | null {
   if (config.AEGIS_OIDC_ISSUER === undefined) return null
   return oidcProvider({
     issuer: config.AEGIS_OIDC_ISSUER,
+    origins: config.AEGIS_OIDC_ORIGINS,
     clientId: config.AEGIS_OIDC_CLIENT_ID,
     clientSecretFile: config.AEGIS_OIDC_CLIENT_SECRET_FILE,
     redirectUri: `${config.AEGIS_PUBLIC_URL}/api/v1/auth/oidc/callback`,
@@ -182,7 +181,7 @@ async function main(): Promise<void> {
   const { log } = deps
   const stopping = new AbortController()
   const settled = await firstKeySettled(deps, config, stopping.signal) // before we listen: who sees us ready can read the key
-  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs }, createApp(deps))
+  const server = httpServer(createApp(deps))
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(config.PORT, config.HOST, resolve))
   const health = await healthServer({
     host: config.AEGIS_HEALTH_HOST,

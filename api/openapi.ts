@@ -1,7 +1,8 @@
 import { z } from 'zod'
+import { isExempt } from './http-limits.ts'
 import { rolesWith } from './permissions.ts'
 import { problemSchema } from './problems.ts'
-import type { Route } from './route.ts'
+import { doorPaths, type Route } from './route.ts'
 
 type Json = Record<string, unknown>
 
@@ -86,24 +87,27 @@ const words: Record<string, string> = {
   201: 'Made',
   202: 'Accepted: committed, not yet carried out',
   400: 'Makes no sense: `errors` names each field',
-  401: 'No API key, or one that is not known',
+  401: 'No credential, or one that is not good',
   403: 'Not permitted',
   404: 'Not there',
   409: 'The state says no; `code` says why',
   410: 'Gone for good',
   413: 'The body is too large',
   415: 'The body is not JSON in UTF-8',
+  429: 'Too many calls: `Retry-After` says when to come again',
   500: 'A bug; the log has the cause under the request id',
   503: 'Something Aegis depends on is away; what was to change may have changed: look first, or send it again with the same `Idempotency-Key`',
 }
 
-/** Which refusals a route can answer with, by what it takes. */
-function problemStatuses({ permission, path, params, query, body, output }: Route): string[] {
-  if (permission === 'public') return ['500', ...(output[503] ? [] : ['503'])]
-  const input = params || query || body ? ['400'] : []
-  const named = params ? ['404'] : []
-  const changed = body ? ['409', '413', '415'] : []
-  return [...input, '401', '403', ...named, ...changed, ...(path.endsWith('/generate-signature') ? ['410'] : []), '500', '503']
+/** Which refusals a route can answer with, by what it takes. Whoever comes to a door has no credential to be refused yet, and may bring a bad one. */
+function problemStatuses({ permission, path, params, body, output }: Route): string[] {
+  const failed = ['500', ...(output[503] ? [] : ['503'])]
+  const door = (doorPaths as readonly string[]).includes(path)
+  if (permission === 'public' && !door) return [...(isExempt(path) ? [] : ['429']), ...failed]
+  const named = params || body || door ? ['404'] : []
+  const changed = params || body || door ? ['409'] : []
+  const read = body ? ['413', '415'] : []
+  return ['400', '401', '403', ...named, ...changed, ...(path.endsWith('/generate-signature') ? ['410'] : []), ...read, '429', ...failed]
 }
 
 const problemResponses = (): Json =>

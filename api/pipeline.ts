@@ -17,6 +17,7 @@ import { fieldErrors } from './fields.ts'
 import { countStranger, limitPrincipal } from './http-limits.ts'
 import { allowsAnywhere, areasOf } from './permissions.ts'
 import { fieldProblem, HttpProblem, problemDocument, problemOf } from './problems.ts'
+import { fieldPath } from './scan.ts'
 import { doorPaths, ndjson, type ApiDeps, type Route } from './route.ts'
 
 const requestIdForm = /^[A-Za-z0-9._-]{1,64}$/
@@ -34,7 +35,6 @@ export const track = ({ log: whole, metrics }: ApiDeps): RequestHandler => {
     const requestId = requestIdForm.test(given) ? given : randomUUID()
     locals(res).requestId = requestId
     res.set('X-Request-Id', requestId)
-    res.set('Cache-Control', 'no-store')
     const begun = process.hrtime.bigint()
     res.once('close', () => {
       const seconds = Number(process.hrtime.bigint() - begun) / 1e9
@@ -54,8 +54,8 @@ export const serve = (route: Route, deps: ApiDeps) => async (req: Request, res: 
   if (signed) locals(res).caller = signed
   const admitted = await admit(route, deps, req, res)
   if (admitted) limitPrincipal(deps.httpLimits, admitted.principal.id, `${req.method} ${route.path}`)
-  const params = parse(route.params, req.params)
-  const query = route.permission === 'public' && !isDoor(route) ? {} : parse(route.query, req.query)
+  const params = parse(route.params, storable(req.params))
+  const query = route.permission === 'public' && !isDoor(route) ? {} : parse(route.query, storable(req.query))
   const idempotencyKey = route.idempotent ? readIdempotencyKey(req) : null
   const apart = route.apart ?? undefined
   const body = route.body ? parse(route.body, signed ? parseJsonBody(req, signed.body, apart) : await readJsonBody(req, route.bodyLimitBytes, apart)) : undefined
@@ -107,6 +107,13 @@ function parse(schema: z.ZodType | null, value: unknown): unknown {
   const { success, data, error } = schema.safeParse(value)
   if (!success) throw fieldProblem('bad_request', fieldErrors(error.issues, value))
   return data
+}
+
+/** As in bodies (`scanJson`): PostgreSQL stores no NUL, nor does it look for one. */
+function storable(texts: Record<string, unknown>): Record<string, unknown> {
+  const bad = Object.entries(texts).filter(([name, value]) => `${name}${String(value)}`.includes('\u0000'))
+  if (bad.length > 0) throw fieldProblem('bad_text', bad.slice(0, 20).map(([name]) => ({ field: fieldPath([name]), message: 'holds a NUL: remove it' })))
+  return texts
 }
 
 function noneOf(value: unknown): Record<string, never> {

@@ -24,8 +24,8 @@ const logs = route({
     action: z.string().min(1).max(128).optional(),
     resource: z.string().min(1).max(1024).optional(),
     result: z.enum(effects).optional(),
-    from: shape.instant.optional(),
-    to: shape.instant.optional(),
+    from: shape.recordInstant.optional(),
+    to: shape.recordInstant.optional(),
   }),
   output: {
     200: shape.page(

@@ -45,11 +45,13 @@ const titles: Record<number, string> = {
   403: 'Forbidden',
   404: 'Not found',
   405: 'Method not allowed',
+  408: 'Too slow',
   409: 'Conflict',
   410: 'Gone',
   413: 'Body too large',
   415: 'Unsupported body',
   429: 'Limited',
+  431: 'Headers too large',
   500: 'Internal error',
   503: 'Unavailable',
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { maxDepth, scanJson } from './scan.ts'
+import { maxDepth, maxItems, maxMembers, scanJson } from './scan.ts'
 
 const parses = (text: string): boolean => {
   try {
@@ -10,6 +10,8 @@ const parses = (text: string): boolean => {
   }
 }
 
+const keys = (count: number) => `{${Array.from({ length: count }, (_, at) => `"k${at}":1`).join(',')}}`
+const items = (count: number) => `[${Array.from({ length: count }, () => '1').join(',')}]`
 const nested = (depth: number) => `${'['.repeat(depth)}1${']'.repeat(depth)}`
 
 test.each([
@@ -20,6 +22,8 @@ test.each([
   ['constructor', '{"constructor":{"prototype":1}}', 'prototype_key', 'constructor'],
   ['prototype', '{"a":{"prototype":1}}', 'prototype_key', 'a.prototype'],
   ['one level too many', nested(maxDepth + 1), 'too_deep', '[0]'.repeat(maxDepth)],
+  ['one key too many', `{"a":${keys(maxMembers + 1)}}`, 'too_many', `a.k${maxMembers}`],
+  ['one item too many', items(maxItems + 1), 'too_many', `[${maxItems}]`],
   ['an integer past 2^53', '{"replicas":9007199254740993}', 'unsafe_number', 'replicas'],
   ['a number past every bound', '{"replicas":1e999}', 'unsafe_number', 'replicas'],
   ['a NUL', '{"reason":"a\\u0000b"}', 'bad_text', 'reason'],
@@ -35,6 +39,7 @@ test.each([
 
 test.each([
   ['as deep as allowed', nested(maxDepth)],
+  ['as many keys and items as allowed', `[${keys(maxMembers)},${items(maxItems)}]`],
   ['the same key in two objects', '[{"a":1},{"a":1}]'],
   ['a fraction', '{"a":-1.5e-3}'],
   ['the largest safe integer', '9007199254740991'],

@@ -42,8 +42,14 @@ export const owner = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$/, 'm
 export const reason = z.string().trim().min(1).max(500)
 export const comment = z.string().max(1000)
 
+const instantRule = 'must be an ISO 8601 time with a zone, such as 2026-01-31T12:00:00Z'
+const endOfYears = Date.UTC(10_000, 0)
+const inOurTime = (text: string): boolean => Date.parse(text) >= 0 && Date.parse(text) < endOfYears
+
 /** ISO 8601, UTC or with an offset. */
-export const instant = z.iso.datetime({ offset: true, error: 'must be an ISO 8601 time with a zone, such as 2026-01-31T12:00:00Z' })
+export const instant = z.iso.datetime({ offset: true, error: instantRule })
+/** One that something is on record from: what lies before 1970, or has five digits, no table of ours knows. */
+export const recordInstant = instant.refine(inOurTime, 'must lie between 1970 and 9999')
 
 export const id = z.uuid({ error: 'must be a remediation id (a UUID)' })
 export const idParams = z.strictObject({ id })

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { asvs } from './house/asvs.ts'
 import { compose } from './house/compose.ts'
 import { settings } from './house/compose-settings.ts'
 import { docs } from './house/docs.ts'
@@ -8,17 +9,19 @@ import { licences } from './house/licences.ts'
 import { lint } from './house/lint.ts'
 import { lockfile } from './house/lockfile.ts'
 import { migrations } from './house/migrations.ts'
+import { outgoing } from './house/outgoing.ts'
 import { linesOf, runCheck } from './house/report.ts'
 import { scripts } from './house/scripts.ts'
 import { secrets } from './house/secrets.ts'
 import { sizes } from './house/sizes.ts'
 import { types } from './house/types.ts'
 import { unfinished } from './house/unfinished.ts'
+import { unsafe } from './house/unsafe.ts'
 import { walls } from './house/walls.ts'
 
 /** `npm run check`: what CI runs before the tests. Every check runs, whatever the others find. */
 const checks: readonly Check[] = [
-  types, lint, walls, generated, compose, settings, scripts, lockfile, licences, migrations, secrets, unfinished, sizes, docs,
+  types, lint, walls, outgoing, unsafe, generated, compose, settings, scripts, lockfile, licences, migrations, secrets, unfinished, sizes, docs, asvs,
 ]
 
 const root = join(import.meta.dirname, '..')

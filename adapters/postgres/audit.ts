@@ -40,7 +40,7 @@ export type AuditItem = {
 /** Entries of all streams, newest first. Throws `Failure('invalid', 'bad_cursor')`. */
 export const listAudit = guarded(async (db: Knex, filter: AuditFilter): Promise<Page<AuditItem>> => {
   const { stream, kind, action, namespace, outcome, from, to, cursor } = filter
-  const [afterAt = null, afterId = null] = fromCursor(cursor, 2)
+  const [afterAt = null, afterId = null] = fromCursor(cursor, ['time', 'id'])
   const parameters = { stream, kind, action, namespace, outcome, from: from?.toISOString(), to: to?.toISOString(), afterAt, afterId, limit: filter.limit, ...areasParameter(filter.areas) }
   const found = await rows<AuditItem>(db, auditSql, orNull(parameters))
   return toPage(found, filter.limit, ({ at, eventId }) => [at, eventId])

@@ -85,7 +85,7 @@ export type BreakGlassFilter = { state?: 'open' | 'reviewed'; areas: Readable; l
 
 /** Newest first. */
 export const listBreakGlass = guarded(async (db: Knex, { state, areas, limit, cursor }: BreakGlassFilter): Promise<Page<BreakGlass>> => {
-  const [before] = fromCursor(cursor, 1)
+  const [before] = fromCursor(cursor, ['id'])
   const found = await rows<Row>(
     db,
     `${uses} and (:state::text is null or (v.answer_id is null) = (:state = 'open')) and (:before::uuid is null or a.answer_id < :before::uuid) and ${within('r')}

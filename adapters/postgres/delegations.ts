@@ -93,7 +93,7 @@ export const loadDelegation = guarded(async (db: Knex, delegationId: string): Pr
 
 /** Newest first: those that hold or are to come, or all. */
 export const listDelegations = guarded(async (db: Knex, { all, limit, cursor }: { all: boolean; limit: number; cursor?: string }): Promise<Page<Delegation>> => {
-  const [before = null] = fromCursor(cursor, 1)
+  const [before = null] = fromCursor(cursor, ['id'])
   const found = await rows<Row>(
     db,
     `select ${columns} from ${ofPeople} where (:all::boolean or (${isOpen})) and (:before::uuid is null or d.delegation_id < :before::uuid)

@@ -190,7 +190,7 @@ export type PolicyVersion = { version: number; hash: string | null; managedBy: M
 
 /** Newest first, withdrawals among them. */
 export const listVersions = guarded(async (db: Knex, id: string, { limit, cursor }: { limit: number; cursor?: string }): Promise<Page<PolicyVersion>> => {
-  const [before] = fromCursor(cursor, 1)
+  const [before] = fromCursor(cursor, ['number'])
   const found = await rows<VersionRow>(
     db,
     `select ${versionColumns} from control.policy_versions v where v.policy_id = :id and v.version < coalesce(:before::integer, 2147483647)
@@ -211,7 +211,7 @@ export type SnapshotRecord = { seq: number; hash: string; cause: Cause; author: 
 
 /** Every snapshot that was ever in force, newest first. */
 export const listSnapshots = guarded(async (db: Knex, { limit, cursor }: { limit: number; cursor?: string }): Promise<Page<SnapshotRecord>> => {
-  const [before] = fromCursor(cursor, 1)
+  const [before] = fromCursor(cursor, ['number'])
   const found = await rows<Omit<SnapshotRecord, 'at' | 'keyId'> & { at: Date; key_id: string }>(
     db,
     `select seq, hash, cause, author, comment, commit, at, key_id, statement, signature, jsonb_array_length(members::jsonb) as policies

@@ -64,7 +64,7 @@ type Row = {
 /** Newest first. Ids carry their time, so a span is a range of ids. */
 export const listPolicyAudit = guarded(async (db: Knex, filter: PolicyAuditFilter): Promise<Page<PolicyAuditItem>> => {
   const { limit, cursor, userId, action, resource, result, from, to } = filter
-  const [before] = fromCursor(cursor, 1)
+  const [before] = fromCursor(cursor, ['id'])
   const conditions = [
     ['before', 'log_id < :before::uuid'],
     ['userId', 'user_id = :userId'],

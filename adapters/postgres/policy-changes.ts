@@ -99,7 +99,7 @@ export const loadChange = guarded(async (db: Knex, id: string): Promise<PolicyCh
 
 /** Newest first; of one state, or of all. */
 export const listChanges = guarded(async (db: Knex, { state, limit, cursor }: { state?: PolicyChangeState; limit: number; cursor?: string }): Promise<Page<PolicyChange>> => {
-  const [before] = fromCursor(cursor, 1)
+  const [before] = fromCursor(cursor, ['id'])
   const found = await rows<Row>(
     db,
     `select * from control.policy_changes where (:state::text is null or state = :state) and (:before::text is null or change_id::text collate "C" < :before)

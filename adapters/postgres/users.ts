@@ -115,7 +115,7 @@ export const countUsers = guarded(async (db: Knex): Promise<number> =>
 
 /** By name. `limit`: 1 to 200. */
 export const listUsers = guarded(async (db: Knex, { limit, cursor }: { limit: number; cursor?: string }): Promise<Page<User>> => {
-  const [after = null] = fromCursor(cursor, 1)
+  const [after = null] = fromCursor(cursor, ['id'])
   const found = await rows<UserRow>(
     db,
     `select ${columns} from control.users u

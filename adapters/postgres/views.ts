@@ -178,7 +178,7 @@ type SummaryRow = Omit<RemediationSummary, 'target' | 'requestedBy' | 'acceptedA
 /** Newest first. Throws `Failure('invalid', 'bad_cursor')` for a cursor that was not given out. */
 export const listRemediations = guarded(async (db: Knex, filter: RemediationFilter): Promise<Page<RemediationSummary>> => {
   const { status, cluster, namespace, action, outcome, cursor } = filter
-  const [after = null] = fromCursor(cursor, 1)
+  const [after = null] = fromCursor(cursor, ['id'])
   const parameters = { status, cluster, namespace, action, outcome, after, limit: filter.limit, ...areasParameter(filter.areas) }
   const found = await rows<SummaryRow>(db, listSql, orNull(parameters))
   return toPage(found.map(toSummary), filter.limit, ({ id }) => [id])

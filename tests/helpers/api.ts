@@ -1,7 +1,7 @@
 /** An API over a database of the test's own. Every answer is held against the schema its route declares. */
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,6 +21,7 @@ import { createApp } from '../../api/app.ts'
 import { keyLookup, newApiKey } from '../../api/authentication.ts'
 import { callerLookup } from '../../api/callers.ts'
 import { httpLimits, type HttpLimitRules } from '../../api/http-limits.ts'
+import { httpServer } from '../../api/http-server.ts'
 import { policyAudit } from '../../api/policy-question.ts'
 import { problemSchema, type Problem } from '../../api/problems.ts'
 import { ndjson, type ApiDeps, type ApiSettings, type Route } from '../../api/route.ts'
@@ -121,7 +122,7 @@ export async function startApi({ db, temporal, directory = join(checkout, 'polic
     metrics,
     httpLimits: httpLimits(limits),
   }
-  const server = createServer(createApp(deps))
+  const server = httpServer(createApp(deps))
   const url = await listen(server)
   return {
     url,
@@ -151,6 +152,7 @@ async function call(url: string, method: string, path: string, { key, body, raw,
   const content = raw ?? (body === undefined ? undefined : JSON.stringify(body))
   const type: Record<string, string> = content === undefined ? {} : { 'content-type': 'application/json' }
   const response = await fetch(url + path, { method, redirect: 'manual', headers: { ...credential, ...type, ...headers }, ...(content === undefined ? {} : { body: content as string }) })
+  holdAgainstHeaders(method, path, response.headers)
   const text = await response.text()
   const answer = answerOf(response.headers.get('content-type') ?? '', text)
   holdAgainstSchema(method, path, response, answer)
@@ -161,6 +163,25 @@ async function call(url: string, method: string, path: string, { key, body, raw,
 function answerOf(type: string, text: string): Record<string, unknown> {
   if (type.startsWith(ndjson)) return { lines: text.trimEnd().split('\n').map((line) => JSON.parse(line) as unknown) }
   return type.includes('json') ? (JSON.parse(text) as Record<string, unknown>) : { text }
+}
+
+/** Written out once more, apart from the code: what every answer of the API carries, whatever it says. */
+const everyAnswer: Record<string, string> = {
+  'content-security-policy': "default-src 'none';object-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none';sandbox",
+  'strict-transport-security': 'max-age=31536000; includeSubDomains',
+  'x-content-type-options': 'nosniff',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-frame-options': 'DENY',
+  'cache-control': 'no-store',
+}
+const noAnswer = ['access-control-allow-origin', 'access-control-allow-credentials', 'server', 'x-powered-by', 'etag']
+
+export function holdAgainstHeaders(method: string, path: string, headers: Headers): void {
+  const wrong = [...Object.entries(everyAnswer).filter(([name, value]) => headers.get(name) !== value).map(([name]) => `${name}: ${headers.get(name)}`), ...noAnswer.filter((name) => headers.has(name))]
+  if (!/^[0-9A-Za-z._-]{1,64}$/.test(headers.get('x-request-id') ?? '')) wrong.push('x-request-id')
+  if (wrong.length > 0) throw new Error(`${method} ${path} answered with the wrong headers: ${wrong.join(', ')}`)
 }
 
 /** A refusal must be a whole problem document, anything else what the route says it answers. */

@@ -7,7 +7,8 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 /** Who logs in next, and what is wrong with the answer. */
 export type OidcScript = { sub: string; claims?: object; nonce?: string; audience?: string; issuer?: string; foreignKey?: boolean; authTimeS?: number }
 
-export type TestOidc = { issuer: string; next: OidcScript; clientId: string; close(): Promise<void> }
+/** `says`: in its discovery document, in the place of the truth. `asked`: the paths that were asked of it. */
+export type TestOidc = { issuer: string; next: OidcScript; says: Record<string, string>; asked: string[]; clientId: string; close(): Promise<void> }
 
 export async function startOidc(): Promise<TestOidc> {
   const keys = await generateKeyPair('RS256')
@@ -22,6 +23,8 @@ export async function startOidc(): Promise<TestOidc> {
     issuer,
     clientId: 'aegis',
     next: { sub: 'nobody' },
+    says: {},
+    asked: [],
     close: () => new Promise<void>((resolve) => {
       server.close(() => resolve())
       server.closeAllConnections()
@@ -31,7 +34,8 @@ export async function startOidc(): Promise<TestOidc> {
   type Reply = { status: number; body: unknown; headers?: Record<string, string> }
   async function answer(request: IncomingMessage): Promise<Reply> {
     const url = new URL(request.url ?? '/', issuer)
-    if (url.pathname === '/.well-known/openid-configuration') return { status: 200, body: discovery }
+    provider.asked.push(url.pathname)
+    if (url.pathname === '/.well-known/openid-configuration') return { status: 200, body: { ...discovery, ...provider.says } }
     if (url.pathname === '/keys') return { status: 200, body: { keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'op', alg: 'RS256', use: 'sig' }] } }
     if (url.pathname === '/authorize') return authorize(url.searchParams)
     if (url.pathname === '/token') return token(new URLSearchParams(await textOf(request)))

@@ -64,6 +64,14 @@ describe('coming to have an account', () => {
     for (const secret of [token.split('_')[2]!, password]) expect(told).not.toContain(secret)
   })
 
+  test('a one-time token is good for a day at most, and for one use', async () => {
+    const made = await api.call('POST', '/api/v1/users', { key: admin, body: { username: name() } })
+    const { rows } = await db.owner.raw(`select max(expires_at - created_at) <= interval '1 day' as short from control.one_time_tokens where user_id = ?`, [String(made.body['userId'])])
+    expect(rows).toEqual([{ short: true }])
+    await db.owner.raw(`update control.one_time_tokens set expires_at = now() where user_id = ?`, [String(made.body['userId'])])
+    expect((await api.call('POST', '/api/v1/auth/reset', { body: { token: String(made.body['oneTimeToken']), password } })).problem.code).toBe('bad_one_time_token')
+  })
+
   test('nobody signs up by themselves unless it is switched on, and then without any role', async () => {
     const body = { username: name(), password }
     expect((await api.call('POST', '/api/v1/auth/signup', { body })).problem.code).toBe('signup_off')
@@ -87,6 +95,31 @@ describe('coming to have an account', () => {
     await login(api, username)
     expect(await stored()).toMatch(/^\$argon2id\$v=19\$m=65536,t=3,p=1\$/)
     await login(api, username)
+  })
+
+  test('a password is checked letter by letter, to its end', async () => {
+    const username = name()
+    const long = `${'Ein langer Weg über den Fluß, '.repeat(4)}Ende`
+    const token = String((await api.call('POST', '/api/v1/users', { key: admin, body: { username } })).body['oneTimeToken'])
+    expect((await api.call('POST', '/api/v1/auth/reset', { body: { token, password: long } })).status).toBe(200)
+    for (const other of [long.slice(0, -1), `${long.slice(0, -1)}E`, long.toLowerCase(), ` ${long}`, `${long} `, long.normalize('NFD'), long.slice(0, 72)]) expect([other, (await tryLogin(api, username, { password: other })).status]).toEqual([other, 401])
+    await login(api, username, { password: long })
+  })
+
+  test('a password of years ago is as good as ever', async () => {
+    const person = await personWith(db.api, [])
+    await db.owner.raw(`update control.users set created_at = now() - interval '5 years', changed_at = now() - interval '5 years' where user_id = ?`, [person.userId])
+    await login(api, person.username)
+  })
+
+  test('any number of sessions at once, each of them listed and ended by its owner', async () => {
+    const person = await personWith(db.api, [])
+    const all = await Promise.all(times(12, () => login(api, person.username)))
+    const { accessToken: key } = all[0]!
+    expect((await api.call('GET', '/api/v1/auth/sessions', { key })).body['items']).toHaveLength(12)
+    expect((await api.call('DELETE', `/api/v1/auth/sessions/${all[5]!.sessionId}`, { key })).body['ended']).toBe(1)
+    expect((await api.call('GET', '/api/v1/auth/me', { key: all[5]!.accessToken })).status).toBe(401)
+    expect((await api.call('GET', '/api/v1/auth/me', { key: all[6]!.accessToken })).status).toBe(200)
   })
 
   test('the last admin of all cannot be shut out, nor lose the role', async () => {
@@ -191,4 +224,11 @@ describe('how often one may try', () => {
     expect(await entries('login_refused')).toBe(before + 1)
     expect(Number((await db.owner.raw(`select count(*) from ledger.audit_event where entry like '%hunter2%'`)).rows[0].count)).toBe(0)
   })
+})
+
+test('a login is on record, with how', async () => {
+  const person = await personWith(db.api, [])
+  await login(api, person.username)
+  const { rows } = await db.owner.raw(`select (entry::jsonb) -> 'body' ->> 'how' as how from ledger.audit_event where kind = 'login' and actor = ?`, [`user:${person.userId}`])
+  expect(rows).toEqual([{ how: 'password' }])
 })

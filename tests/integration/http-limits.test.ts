@@ -57,6 +57,16 @@ describe('calls that nobody can be named for', () => {
     for (const path of ['/api/v1/health', '/api/v1/health/ping', '/health', '/metrics']) expect((await api.call('GET', path)).status).not.toBe(429)
   })
 
+  test('calls behind a proxy count by the address that the proxy saw, whatever the caller says', async () => {
+    const api = await open({ address: three })
+    const asked = async (forwarded: string) => (await api.call('GET', '/nowhere', { headers: { 'x-forwarded-for': forwarded, 'x-real-ip': forwarded, forwarded: `for=${forwarded}` } })).status
+    // The proxy appends what it saw; what stands before it is the caller's own word.
+    const statuses: number[] = []
+    for (const claimed of ['1.1.1.1', '2.2.2.2', '3.3.3.3', '4.4.4.4', '127.0.0.1']) statuses.push(await asked(`${claimed}, 9.9.9.9`))
+    expect(statuses).toEqual([404, 404, 404, 429, 429])
+    expect(await asked('9.9.9.9, 8.8.8.8')).toBe(404)
+  })
+
   test('paths that lead nowhere count as well', async () => {
     const api = await open({ address: three })
     for (const _ of times(3, () => 0)) expect((await api.call('GET', '/nowhere')).status).toBe(404)

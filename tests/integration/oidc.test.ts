@@ -1,18 +1,20 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
-import { oidcProvider } from '../../adapters/oidc.ts'
+import { outgoing } from '../../adapters/outgoing/fetch.ts'
+import { oidcProvider, type OidcSettings } from '../../adapters/oidc.ts'
 import { systemActor } from '../../adapters/postgres/ledger.ts'
 import { changeUser, findByOidc } from '../../adapters/postgres/users.ts'
 import type { Binding } from '../../domain/remediation.ts'
 import { publicUrl, startApi, type Got, type TestApi } from '../helpers/api.ts'
 import { startOidc, type OidcScript, type TestOidc } from '../helpers/oidc-provider.ts'
 import { personWith, tryLogin } from '../helpers/people.ts'
-import { stack } from '../helpers/stack.ts'
+import { kubeConfig, stack } from '../helpers/stack.ts'
 import { openDatabase, type TestDatabase } from './postgres/database.ts'
 
 let db: TestDatabase
 let op: TestOidc
 let api: TestApi
+const logged: string[] = []
 
 const roleMap = new Map<string, Binding[]>([
   ['sre', [{ role: 'approver', cluster: 'main', namespace: 'shop' }]],
@@ -22,9 +24,12 @@ const roleMap = new Map<string, Binding[]>([
 beforeAll(async () => {
   db = await openDatabase()
   op = await startOidc()
-  const settings = { issuer: op.issuer, clientId: op.clientId, clientSecretFile: undefined, redirectUri: `${publicUrl}/api/v1/auth/oidc/callback`, groupsClaim: 'groups', roleMap }
-  api = await startApi({ db: db.api, temporal: stack.temporal.address, account: { localLogin: false }, oidc: oidcProvider(settings) })
+  api = await apiWith({})
 })
+const apiWith = (changes: Partial<OidcSettings>) => {
+  const settings = { issuer: op.issuer, origins: [], clientId: op.clientId, clientSecretFile: undefined, redirectUri: `${publicUrl}/api/v1/auth/oidc/callback`, groupsClaim: 'groups', roleMap, ...changes }
+  return startApi({ db: db.api, temporal: stack.temporal.address, account: { localLogin: false }, oidc: oidcProvider(settings), log: (line) => void logged.push(line) })
+}
 afterAll(async () => {
   await api.close()
   await op.close()
@@ -34,9 +39,9 @@ afterAll(async () => {
 type Way = { cookie: string; back: string }
 
 /** To the provider and back, as a browser would go. */
-async function there(script: OidcScript): Promise<Way> {
+async function there(script: OidcScript, by = api): Promise<Way> {
   op.next = script
-  const begun = await api.call('GET', '/api/v1/auth/oidc/start')
+  const begun = await by.call('GET', '/api/v1/auth/oidc/start')
   expect(begun.status).toBe(303)
   const cookie = begun.headers.getSetCookie()[0]!
   expect(cookie).toMatch(/^__Host-aegis-oidc=[\w-]+\.[\w-]+\.[\w-]+; Path=\/; Max-Age=600; Secure; HttpOnly; SameSite=Lax$/)
@@ -44,7 +49,7 @@ async function there(script: OidcScript): Promise<Way> {
   return { cookie: cookie.split(';')[0]!, back: response.headers.get('location')!.replace(publicUrl, '') }
 }
 
-const finish = ({ cookie, back }: Way): Promise<Got> => api.call('GET', back, { headers: { cookie } })
+const finish = ({ cookie, back }: Way, by = api): Promise<Got> => by.call('GET', back, { headers: { cookie } })
 
 async function sessionOf(got: Got) {
   expect([got.status, got.headers.get('location')]).toEqual([303, `${publicUrl}/`])
@@ -98,6 +103,60 @@ test('another state, another browser, a code used twice and a refusal of the pro
   await sessionOf(await finish(one))
   expect(await codes(one)).toBe('oidc_refused')
   expect(await codes({ ...other, back: other.back.replace(/code=[^&]+/, 'error=access_denied') })).toBe('oidc_refused')
+})
+
+describe('what the provider says of itself is its word alone', () => {
+  let other: TestOidc
+  beforeAll(async () => (other = await startOidc()))
+  afterAll(() => other.close())
+  afterEach(() => void (op.says = {}))
+
+  test.each([
+    ['another login page', () => ({ authorization_endpoint: `${other.issuer}/authorize` })],
+    ['a login page that is a script', () => ({ authorization_endpoint: 'javascript:alert(1)' })],
+    ['another issuer', () => ({ issuer: other.issuer })],
+  ])('%s is believed by nobody: the login does not begin', async (_name, says) => {
+    op.says = says()
+    const fresh = await apiWith({})
+    const got = await fresh.call('GET', '/api/v1/auth/oidc/start')
+    expect([got.status, got.problem.code, got.headers.get('location')]).toEqual([503, 'oidc_away', null])
+    await fresh.close()
+  })
+
+  test.each([
+    ['a token endpoint', () => ({ token_endpoint: `${other.issuer}/token` })],
+    ['a token endpoint at a metadata service', () => ({ token_endpoint: 'http://169.254.169.254/latest/api/token' })],
+    ['keys', () => ({ jwks_uri: `${other.issuer}/keys` })],
+  ])('%s elsewhere is not asked, and the login is refused', async (_name, says) => {
+    op.says = says()
+    const fresh = await apiWith({})
+    const got = await finish(await there({ sub: randomUUID() }, fresh), fresh)
+    expect([got.status, got.problem.code]).toEqual([403, 'oidc_refused'])
+    expect(other.asked).toEqual([])
+    await fresh.close()
+  })
+
+  test('what an operator named besides the issuer is asked', async () => {
+    op.says = { jwks_uri: `${op.issuer.replace('127.0.0.1', 'localhost')}/keys` }
+    const fresh = await apiWith({ origins: [op.issuer.replace('127.0.0.1', 'localhost')] })
+    expect((await finish(await there({ sub: randomUUID() }, fresh), fresh)).status).toBe(303)
+    await fresh.close()
+  })
+
+  test('the log names what an operator would have to name', async () => {
+    op.says = { authorization_endpoint: 'https://login.example/authorize' }
+    const fresh = await apiWith({})
+    await fresh.call('GET', '/api/v1/auth/oidc/start')
+    expect(logged.join('')).toContain('`https://login.example` is not an address that may be asked: if it is meant to be, AEGIS_OIDC_ORIGINS has to name it')
+    await fresh.close()
+  })
+})
+
+test('a server whose certificate nobody vouches for is not spoken to', async () => {
+  // The API server of the sandbox: real TLS, by an authority that only its kubeconfig names.
+  const { origin } = new URL(kubeConfig(stack.clusters[0]!.kubeconfig).getCurrentCluster()!.server)
+  expect(origin).toMatch(/^https:/)
+  await expect(outgoing({ origins: [origin], namedIn: 'AEGIS_OIDC_ORIGINS' }).fetch(`${origin}/version`)).rejects.toThrow(/certificate|self.signed|verify/i)
 })
 
 test('a disabled account stays out', async () => {
