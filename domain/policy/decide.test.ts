@@ -189,6 +189,9 @@ describe('approvals', () => {
     expect(ask(policies, { approvals: [glass('ann', noon - 300_000)] }).code).toBe('approval_required')
     expect(ask([...policies, { effect: 'deny' }], { approvals: [glass('bob')] }).effect).toBe('deny')
     expect(capByMode(ask([{ ...allow, obligations: { maxReplicas: 3 } }, question()], { approvals: [glass('bob')] }), 'auto')).toMatchObject({ proceed: 'deny', code: 'obligation_unmet' })
+    const byMode = (approvals: Approval[]) => capByMode(ask([allow], { approvals }), 'approve')
+    expect(byMode([glass('ann')])).toMatchObject({ proceed: 'act', code: 'break_glass', message: expect.stringMatching(/^allowed by policy .*; the mode is `approve`, and the break-glass of `ann` stands in the place of a person$/) })
+    expect(byMode([glass('ann'), yes('bob')])).toMatchObject({ proceed: 'act', code: 'allowed' })
     expect(['approve', 'suggest', 'observe'].map((mode) => capByMode(ask([allow], { approvals: [glass('ann')] }), mode as 'approve').proceed)).toEqual(['act', 'suggest', 'observe'])
   })
 

@@ -1,5 +1,6 @@
 import { rungText, type Rung } from '../autonomy/rung.ts'
 import { strictestMode, type Mode } from '../remediation.ts'
+import { isAnswered } from './approvals.ts'
 import type { Decision } from './decision.ts'
 
 /** How far a decision goes, the least first. */
@@ -36,8 +37,14 @@ export function capByMode(decision: Decision, given: Mode, rungs: readonly Rung[
   if (proceed === 'observe') return { proceed, mode, code: 'mode_observe', message: `the mode is \`observe\`: nothing is changed${because}` }
   if (proceed === 'suggest') return { proceed, mode, code: 'mode_suggest', message: `the mode is \`suggest\`: nothing is changed, so do it by hand or raise the mode${because}` }
   if (proceed === 'ask' && decision.effect === 'allow') return { proceed, mode, code: 'mode_approve', message: `the mode is \`approve\`: a person is asked first${because}` }
+  const opened = proceed === 'act' && mode === 'approve' && code === 'allowed' ? openedBy(decision.approvals) : ''
+  if (opened !== '') return { proceed, mode, code: 'break_glass', message: `${message}; the mode is \`approve\`, and the break-glass of ${opened} stands in the place of a person` }
   return { proceed, mode, code, message }
 }
+
+/** Whose break-glass it took; nobody's where people agreed besides. */
+const openedBy = (approvals: Decision['approvals']): string =>
+  approvals.breakGlass && !isAnswered(approvals) ? approvals.breakGlass.map((owner) => `\`${owner}\``).join(', ') : ''
 
 /** Of the rungs in one place, those of the policies that permit. */
 export const rungsOf = ({ binding }: Pick<Decision, 'binding'>, rungs: readonly Rung[]): Rung[] =>

@@ -468,8 +468,8 @@ export const guards: readonly Guard[] = [
   {
     guard: 'that one owner approves a plan once',
     file: 'adapters/postgres/answers.ts',
-    line: 'and not coalesce(a.at <= d.decided_at and ${someLapsed}, false)',
-    without: 'and not (${someLapsed} or true)',
+    line: 'and not coalesce(a.at <= d.decided_at and ${hasLapsed}, false)',
+    without: 'and not (${hasLapsed} or true)',
     test: { file: 'integration/postgres/answers', name: 'that lapsed may be given again by the same person; one that still counts may not' },
   },
   {

@@ -1,12 +1,14 @@
 /** The emergency door, and the review that each use of it needs. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { randomUUID } from 'node:crypto'
+import { createRegistry } from '../../../adapters/metrics.ts'
 import { loadAnswer, recordAnswer, type AnswerDraft } from '../../../adapters/postgres/answers.ts'
 import { listBreakGlass, openReviews, reviewBreakGlass, type ReviewDraft } from '../../../adapters/postgres/break-glass.ts'
 import { factsForDecision } from '../../../adapters/postgres/facts.ts'
 import { liftFreeze, setFreeze } from '../../../adapters/postgres/freeze.ts'
 import { readStream } from '../../../adapters/postgres/ledger.ts'
 import type { Principal } from '../../../domain/remediation.ts'
+import { breakGlassMetrics } from '../../../workers/break-glass-metrics.ts'
 import { answered, bob, decided, digest, openDatabase, person, times, type TestDatabase } from './database.ts'
 
 let db: TestDatabase
@@ -138,6 +140,26 @@ describe('a review', () => {
     await expect(insert(answerId, ben.owner.toUpperCase())).rejects.toMatchObject({ code: 'AE006' })
     const plain = await breakGlass(await waiting(), ben, { breakGlass: false })
     await expect(insert((plain as { answerId: string }).answerId, 'eve')).rejects.toMatchObject({ code: 'AE006' })
+  })
+
+  test('that nobody gives shows in the figures that an alert goes by, which age between rounds', async () => {
+    const registry = createRegistry('test')
+    const round = breakGlassMetrics(registry, db.decision)
+    const figure = async (name: string) => Number(new RegExp(`^${name}\\{[^}]*\\} (\\S+)$`, 'm').exec(await registry.metrics())?.[1])
+    const [count, oldest] = ['aegis_break_glass_open_reviews', 'aegis_break_glass_oldest_review_seconds'] as const
+    expect([await figure(count), await figure(oldest)]).toEqual([0, 0])
+    const first = await used(fresh())
+    await db.owner.raw(`update ledger.answer set at = now() - interval '30 hours' where answer_id = ?`, [first])
+    await round()
+    const [open, age] = [await figure(count), await figure(oldest)]
+    expect(open).toBe((await openReviews(db.reader)).count)
+    expect(age).toBeGreaterThanOrEqual(30 * 3_600)
+    await review(first, fresh())
+    await new Promise((wake) => setTimeout(wake, 20))
+    expect(await figure(oldest)).toBeGreaterThan(age)
+    await round()
+    expect(await figure(count)).toBe(open - 1)
+    expect(await figure(oldest)).toBeLessThan(30 * 3_600)
   })
 
   test('pages run from newest to oldest, and show what lies in one’s own namespaces alone', async () => {
