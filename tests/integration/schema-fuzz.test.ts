@@ -184,7 +184,7 @@ describe(`requests of seed ${seed}`, () => {
     expect(wrong).toEqual([])
     expect(logged).toEqual([])
     const letIn = [...statuses].filter(([status]) => status < 300).reduce((sum, [, count]) => sum + count, 0)
-    process.stderr.write(`${tag}: ${[...statuses].sort().map(([status, count]) => `${status} × ${count}`).join(', ')}\n`)
+    process.stderr.write(`${tag}: ${[...statuses].toSorted(([a], [b]) => a - b).map(([status, count]) => `${status} × ${count}`).join(', ')}\n`)
     expect(letIn).toBeGreaterThan(0)
   }, 1_200_000)
 })

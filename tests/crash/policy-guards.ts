@@ -1,0 +1,103 @@
+import type { Guard } from './guards.ts'
+
+/** The guards around how policies come into force, and what a second person is asked for. */
+export const policyGuards: readonly Guard[] = [
+  {
+    guard: 'the second look at a change of policies that grants more',
+    file: 'adapters/policies/publish.ts',
+    line: `if (change.review && !(await change.review({ before: base, after: prepared.snapshot, documents: prepared.documents, edits: prepared.edits }))) return { published: false, refused: heldBack }`,
+    without: '',
+    test: { file: 'integration/policy-changes', name: 'a change that lets more happen is kept with a request that shows it, and is in force once another person agrees' },
+  },
+  {
+    guard: 'that nobody agrees to their own change of policies',
+    file: 'api/policy-changes.ts',
+    line: `if (change.author.owner === principal.owner) throw conflict(`,
+    without: `if (change.author.id === principal.id && change.id === '') throw conflict(`,
+    test: { file: 'integration/policy-changes', name: 'nobody agrees to their own change, by whatever key, in the database neither; what is settled stays so' },
+  },
+  {
+    guard: 'the second person, in the database',
+    file: 'migrations/0023_policy_changes.ts',
+    line: `check (state <> 'agreed' or decided_owner <> owner)`,
+    without: 'check (true)',
+    test: { file: 'integration/policy-changes', name: 'nobody agrees to their own change, by whatever key, in the database neither; what is settled stays so' },
+  },
+  {
+    guard: 'the version that an agreement to a change of policies is about',
+    file: 'api/policy-wanted.ts',
+    line: `if (known.version !== version) throw conflict(`,
+    without: `if (known.version < 0) throw conflict(`,
+    test: { file: 'integration/policy-changes', name: 'an agreement is to what was looked at: where a version moved, or a test fails by now, nothing is published and it stays open' },
+  },
+  {
+    guard: 'what Git managed when files were sent that somebody agrees to later',
+    file: 'api/policy-wanted.ts',
+    line: 'if (wanted.files && besides.agreedBy) unmoved(base, wanted)',
+    without: '',
+    test: { file: 'integration/policy-changes', name: 'files of a pipeline that grant wait whole, and stand for what Git managed when they were sent' },
+  },
+  {
+    guard: 'that what cannot be compared counts as granting',
+    file: 'domain/policy/grants.ts',
+    line: 'return effort.open ? tooLarge(',
+    without: 'return effort.left === Infinity ? tooLarge(',
+    test: { file: 'integration/policy-changes', name: 'more of an allow, a deny taken back, an older version and an expression each take two' },
+  },
+  {
+    guard: 'the number of a snapshot that is in use',
+    file: 'adapters/postgres/policies.ts',
+    line: 'return newest?.seq === seq && newest.statement === statement',
+    without: 'return seq > 0 && newest?.statement === statement',
+    test: { file: 'integration/postgres/policies', name: 'notices a copy of what it has under a higher number' },
+  },
+  {
+    guard: 'that numbers of policies follow each other',
+    file: 'migrations/0016_policy_order.ts',
+    line: 'if number <> coalesce(before, 0) + 1 then',
+    without: 'if number is null then',
+    test: { file: 'integration/postgres/policies', name: 'a row far above the newest is refused: nothing could come after it' },
+  },
+  {
+    guard: 'that what can be proven is not published over',
+    file: 'adapters/policies/publish.ts',
+    line: "if (standing) throw new Failure('conflict', 'policies_proven',",
+    without: "if (standing?.seq === 0) throw new Failure('conflict', 'policies_proven',",
+    test: { file: 'integration/postgres/policies', name: 'over a snapshot that cannot be proven any more, the whole set is published anew, and says so' },
+  },
+  {
+    guard: 'what is true from the moment of a publication on',
+    file: 'adapters/postgres/policies.ts',
+    line: 'await publication.also?.(trx)',
+    without: '',
+    test: { file: 'integration/policy-exceptions', name: 'an exception holds once another person agrees, is named in what it opens, and ends when one person says so' },
+  },
+  {
+    guard: 'that taking back an exception waits for no test',
+    file: 'adapters/policies/publish.ts',
+    line: 'const errors = tightens ? [] : failuresOf(',
+    without: 'const errors = tightens && base === undefined ? [] : failuresOf(',
+    test: { file: 'integration/policy-exceptions', name: 'an exception that a test counts on is revoked all the same, and is then no more in force' },
+  },
+  {
+    guard: 'that a mode or a bound makes an answer no yes',
+    file: 'api/policy-question.ts',
+    line: "const allowed = proceed === 'act'",
+    without: "const allowed = decision.effect === 'allow' && proceed !== 'observe'",
+    test: { file: 'integration/policy-edit', name: 'an answer is a yes only where nothing is left to be asked: the mode and the bounds of policies count' },
+  },
+  {
+    guard: 'the end of a sync error',
+    file: 'adapters/policies/sync.ts',
+    line: 'return void (state = { ...state, commit, error: null })',
+    without: 'return void (state = { ...state, commit })',
+    test: { file: 'integration/postgres/policies', name: 'that was broken for a while and is as it was says so no more' },
+  },
+  {
+    guard: 'what experience took from a policy holds for what replaces it',
+    file: 'api/policy-review.ts',
+    line: 'const caps = await standingCaps(db)',
+    without: 'const caps = new Map([...(await standingCaps(db))].slice(0, 0))',
+    test: { file: 'integration/policy-changes', name: 'a rung' },
+  },
+]
