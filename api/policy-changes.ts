@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { actorOf } from '../adapters/postgres/ledger.ts'
 import { decideChange, listChanges, loadChange, policyChangeStates, type PolicyChange } from '../adapters/postgres/policy-changes.ts'
-import { conflict, putInForce } from './policy-wanted.ts'
+import { lookedAt, nowOf, nowView } from './policy-looked.ts'
+import { conflict, putInForce, tried } from './policy-wanted.ts'
 import { HttpProblem } from './problems.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
 import * as shape from './shapes.ts'
@@ -62,6 +63,7 @@ const show = route({
   output: {
     200: z.strictObject({
       ...changeView.shape,
+      now: nowView,
       documents: z.array(z.strictObject({ id: z.string(), wanted: z.record(z.string(), z.unknown()).nullable(), inForce: z.record(z.string(), z.unknown()).nullable() })),
     }),
   },
@@ -69,7 +71,8 @@ const show = route({
     const change = await found(deps, params.changeId)
     const standing = new Map((deps.policies().published?.members ?? []).map(({ id, document }) => [id, document]))
     const inForce = (id: string) => (standing.has(id) ? (JSON.parse(standing.get(id)!) as Record<string, unknown>) : null)
-    return reply(200, { ...toView(change), documents: change.wanted.edits.map(({ id, document }) => ({ id, wanted: document, inForce: inForce(id) })) })
+    const now = nowOf(change.state === 'proposed' ? await tried(deps, change.wanted, change.author) : null)
+    return reply(200, { ...toView(change), now, documents: change.wanted.edits.map(({ id, document }) => ({ id, wanted: document, inForce: inForce(id) })) })
   },
 })
 
@@ -82,17 +85,17 @@ const agree = route({
   scope: 'global',
   stepUp: true,
   summary: 'Agree to a change that somebody else asked for; it is in force with the answer',
-  description: 'It is prepared anew on what is in force now, with every test run again. When a policy it names was changed since, this is refused with 409.',
+  description: 'It is prepared anew on what is in force now, with every test run again. When a policy it names was changed since, or other policies are in force than those that were looked at (`snapshot`, as reading the change shows it), this is refused with 409.',
   tag,
   params: changeId,
-  body: commented,
+  body: z.strictObject({ comment: shape.reason, snapshot: lookedAt }),
   output: { 200: decided },
   handle: async ({ deps, principal, params, body }) => {
     const change = await found(deps, params.changeId)
     if (change.state !== 'proposed') throw settled(change)
     if (change.author.owner === principal.owner) throw conflict('own_change', 'you asked for this change yourself', 'another person with the role approver or admin has to agree')
     const decide = (db: ApiDeps['db']): Promise<void> => decideChange(db, { id: change.id, to: 'agreed', comment: body.comment }, principal)
-    const done = await putInForce(deps, change.wanted, { author: change.author, agreedBy: actorOf(principal), also: decide })
+    const done = await putInForce(deps, change.wanted, { author: change.author, agreedBy: actorOf(principal), lookedAt: body.snapshot, also: decide })
     // It is in force already, by whatever way.
     if (!done.published) await decide(deps.db)
     await deps.refreshPolicies()

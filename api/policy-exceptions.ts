@@ -2,7 +2,7 @@
 import type { Knex } from 'knex'
 import { z } from 'zod'
 import { reading } from '../adapters/policies/means.ts'
-import { publish } from '../adapters/policies/publish.ts'
+import { publish, type ChangeSet } from '../adapters/policies/publish.ts'
 import type { Published } from '../adapters/policies/published.ts'
 import { actorOf } from '../adapters/postgres/ledger.ts'
 import { decideException, listExceptions, loadException, proposeException, type ExceptionProposal } from '../adapters/postgres/policy-exceptions.ts'
@@ -12,7 +12,8 @@ import { exceptionApiVersion, isMisplaced, type ExceptionDocument } from '../dom
 import { parseException } from '../domain/policy/parse-exception.ts'
 import type { Principal } from '../domain/remediation.ts'
 import { memberOf } from './policy-edit.ts'
-import { conflict, refusedProblem } from './policy-wanted.ts'
+import { lookedAt, nowOf, nowView } from './policy-looked.ts'
+import { conflict, lookedAtBy, refusedProblem, unmovedSince, type Looked } from './policy-wanted.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import { reply, route, type ApiDeps, type Route } from './route.ts'
 import * as shape from './shapes.ts'
@@ -49,6 +50,30 @@ const list = route({
   output: { 200: z.strictObject({ items: z.array(exceptionView) }) },
   handle: async ({ deps, params }) => reply(200, { items: (await listExceptions(deps.db, params.id)).map(toView) }),
 })
+
+const show = route({
+  method: 'get',
+  path: '/api/v1/policy-exceptions/:exceptionId',
+  permission: 'policy:read',
+  scope: 'anywhere',
+  summary: 'One exception, and while it waits for another person what it would let happen now',
+  tag,
+  params: exceptionId,
+  output: { 200: z.strictObject({ ...exceptionView.shape, now: nowView }) },
+  handle: async ({ deps, params }) => {
+    const proposal = await found(deps, params.exceptionId)
+    return reply(200, { ...toView(proposal), now: nowOf(proposal.state === 'proposed' ? await triedNow(deps, proposal) : null) })
+  },
+})
+
+const triedNow = (deps: ApiDeps, proposal: ExceptionProposal): Promise<Looked> => {
+  const document = documentOf(proposal, { author: proposal.owner, approvedBy: 'another person' })
+  const author = { id: 'aegis', kind: 'system', owner: 'aegis' } as const
+  return lookedAtBy(deps, (review) => publish(deps.publisher, (base) => ({ ...withExceptions(base, proposal.id, [document]), author, comment: '', review })))
+}
+
+const withExceptions = (base: Published | undefined, id: string, instead: ExceptionDocument[]) =>
+  ({ edits: [], exceptions: [...othersThan(id, base), ...instead], managedBy: 'api', cause: 'edit', commit: null }) as const satisfies Partial<ChangeSet>
 
 const propose = route({
   method: 'post',
@@ -105,16 +130,17 @@ const approve = route({
   scope: 'global',
   stepUp: true,
   summary: 'Agree to an exception that somebody else asked for; it is in force with the answer',
+  description: 'When other policies are in force than those that were looked at (`snapshot`, as reading the exception shows it), this is refused with 409.',
   tag,
   params: exceptionId,
-  body: commented,
+  body: z.strictObject({ comment: shape.reason, snapshot: lookedAt }),
   output: { 200: decided },
   handle: async ({ deps, principal, params, body }) => {
     const proposal = await found(deps, params.exceptionId)
     if (proposal.owner === principal.owner) throw conflict('own_exception', 'you asked for this exception yourself', 'another person with the role approver or admin has to agree')
     if (proposal.state !== 'proposed') throw settled(proposal)
     const document = documentOf(proposal, { author: proposal.owner, approvedBy: principal.owner })
-    return reply(200, await settle(deps, proposal, { to: 'approved', instead: [document], comment: body.comment, principal }))
+    return reply(200, await settle(deps, proposal, { to: 'approved', instead: [document], lookedAt: body.snapshot, comment: body.comment, principal }))
   },
 })
 
@@ -135,15 +161,16 @@ const revoke = route({
   },
 })
 
-type Settling = { to: 'approved' | 'revoked'; instead: ExceptionDocument[]; comment: string; principal: Principal }
+type Settling = { to: 'approved' | 'revoked'; instead: ExceptionDocument[]; lookedAt?: string | null; comment: string; principal: Principal }
 
 /** What its row says and what is in force change together, or neither does. */
-async function settle(deps: ApiDeps, proposal: ExceptionProposal, { to, instead, comment, principal }: Settling): Promise<z.input<typeof decided>> {
+async function settle(deps: ApiDeps, proposal: ExceptionProposal, { to, instead, lookedAt: seen, comment, principal }: Settling): Promise<z.input<typeof decided>> {
   const { id, state: from } = proposal
   const decide = (db: Knex): Promise<void> => decideException(db, { id, from, to, comment }, principal)
-  const result = await publish(deps.publisher, (base) => ({
-    edits: [], exceptions: [...othersThan(id, base), ...instead], managedBy: 'api', cause: 'edit', author: actorOf(principal), comment, commit: null, also: decide,
-  }))
+  const result = await publish(deps.publisher, (base) => {
+    if (seen !== undefined) unmovedSince(seen, base)
+    return { ...withExceptions(base, id, instead), author: actorOf(principal), comment, also: decide }
+  })
   if (!result.published && result.refused) throw refusedProblem(result.refused)
   // A wish that is taken back, or what is over anyway, was not in force.
   if (!result.published) await decide(deps.db)
@@ -162,4 +189,4 @@ async function found({ db }: ApiDeps, id: string): Promise<ExceptionProposal> {
 
 const settled = ({ id, state }: ExceptionProposal): HttpProblem => conflict('exception_settled', `exception \`${id}\` was ${state} already`, 'look at it again')
 
-export const policyExceptionRoutes: Route[] = [list, propose, approve, revoke]
+export const policyExceptionRoutes: Route[] = [list, show, propose, approve, revoke]

@@ -44,9 +44,41 @@ export async function putForward(deps: ApiDeps, wanted: WantedChange, principal:
   return { done: publishedOr(result) }
 }
 
-/** Prepares the change anew on what is in force now. `also` is true from the same moment on. */
-export async function putInForce(deps: ApiDeps, wanted: WantedChange, { author, agreedBy, also }: { author: LedgerActor; agreedBy: LedgerActor; also: (trx: Knex) => Promise<void> }): Promise<Done> {
-  return publishedOr(await attempt(deps, wanted, { author, agreedBy, also }))
+type Agreed = { author: LedgerActor; agreedBy: LedgerActor; lookedAt: string | null; also: (trx: Knex) => Promise<void> }
+
+/** Prepares the change anew on the set that was looked at, if that is what is in force. `also` is true from the same moment on. */
+export async function putInForce(deps: ApiDeps, wanted: WantedChange, agreed: Agreed): Promise<Done> {
+  return publishedOr(await attempt(deps, wanted, agreed))
+}
+
+/** What it would come to now; nothing changes. `grant` is null where it lets nothing more happen. */
+export async function tried(deps: ApiDeps, wanted: WantedChange, author: LedgerActor): Promise<Looked> {
+  return lookedAtBy(deps, (review) => attempt(deps, wanted, { author, review }))
+}
+
+/** Over the set in force, by its hash; `refused` in words where it cannot be put in force as things are. */
+export type Looked = { snapshot: string | null; grant: Grant | null; refused: string | null }
+
+export async function lookedAtBy(deps: ApiDeps, attempted: (review: NonNullable<ChangeSet['review']>) => Promise<PublishResult>): Promise<Looked> {
+  let looked: Looked | undefined
+  const review = async (reviewed: Reviewed): Promise<boolean> => {
+    looked = { snapshot: reviewed.before?.snapshot.hash ?? null, grant: await grantOf(deps.db, reviewed), refused: null }
+    return false
+  }
+  const nothing = { snapshot: deps.policies().published?.snapshot.hash ?? null, grant: null }
+  try {
+    const result = await attempted(review)
+    if (looked) return looked
+    return { ...nothing, refused: !result.published && result.refused ? result.refused.errors.map(({ field, message }) => `${field}: ${message}`).join('; ') : null }
+  } catch (failure) {
+    if (failure instanceof HttpProblem) return { ...nothing, refused: failure.parts.detail }
+    throw failure
+  }
+}
+
+/** An agreement is to what was looked at: over another set the same change may let more happen. */
+export function unmovedSince(lookedAt: string | null, base: Published | undefined): void {
+  if ((base?.snapshot.hash ?? null) !== lookedAt) throw conflict('policies_moved', 'other policies are in force by now than those you looked at', 'look at it again, and send the `snapshot` that it shows')
 }
 
 function publishedOr(result: PublishResult): Done {
@@ -54,12 +86,13 @@ function publishedOr(result: PublishResult): Done {
   return result
 }
 
-type Besides = { author: LedgerActor } & Pick<ChangeSet, 'agreedBy' | 'also' | 'review'>
+type Besides = { author: LedgerActor; lookedAt?: string | null } & Pick<ChangeSet, 'agreedBy' | 'also' | 'review'>
 
-async function attempt({ publisher }: ApiDeps, wanted: WantedChange, besides: Besides): Promise<PublishResult> {
+async function attempt({ publisher }: ApiDeps, wanted: WantedChange, { lookedAt, ...besides }: Besides): Promise<PublishResult> {
   const change = changeOf(wanted, besides.author)
   if ('errors' in change) return { published: false, refused: change }
   const on = (base: Published | undefined): ChangeSet | Refusal => {
+    if (lookedAt !== undefined) unmovedSince(lookedAt, base)
     // Files that are sent for the first time are for whatever stands.
     if (wanted.files && besides.agreedBy) unmoved(base, wanted)
     const set = change.on(base)

@@ -3,7 +3,9 @@ import { Usage } from './connection.ts'
 import { table } from './output.ts'
 
 export type Change = { id: string; state: string; author: string; decidedBy: string | null; why: string; comment: string; proposedAt: string; policies: { id: string; version: number | null; effect: string | null }[] }
-type Shown = Change & { witness: object | null; documents: { id: string; wanted: object | null; inForce: object | null }[] }
+/** What it would come to over the policies in force; null once it is settled. */
+export type Now = { snapshot: string | null; why: string | null; witness: object | null; refused: string | null }
+type Shown = Change & { witness: object | null; now: Now | null; documents: { id: string; wanted: object | null; inForce: object | null }[] }
 
 const path = '/api/v1/policy-changes'
 
@@ -31,11 +33,18 @@ async function shown({ client, output }: Context, id: string): Promise<number> {
   const { body } = await client<Shown>({ method: 'GET', path: `${path}/${encodeURIComponent(id)}` })
   output.result(body, [
     `${body.state}, asked for by ${body.author} at ${body.proposedAt}: ${body.comment}`,
-    `why it takes two: ${body.why}`,
-    ...(body.witness ? ['such a request:', ...lines(body.witness)] : []),
+    `why it took two when it was asked for: ${body.why}`,
+    ...nowLines(body.now),
+    ...(body.now?.witness ? ['such a request:', ...lines(body.now.witness)] : []),
     ...body.documents.flatMap(({ id: policy, wanted, inForce }) => [`in force as \`${policy}\` now:`, ...lines(inForce), 'instead:', ...lines(wanted)]),
   ])
   return 0
+}
+
+export function nowLines(now: Now | null): string[] {
+  if (!now) return []
+  if (now.refused !== null) return [`it cannot be put in force as things are: ${now.refused}`]
+  return [`over what is in force now (${now.snapshot ?? 'nothing that can be proven'}): ${now.why ?? 'it lets nothing more happen'}`]
 }
 
 const lines = (value: object | null): string[] => (value === null ? ['  nothing'] : JSON.stringify(value, null, 2).split('\n').map((line) => `  ${line}`))

@@ -1,6 +1,6 @@
 import { text, type Command, type Context } from './command.ts'
 import { Refused, Usage } from './connection.ts'
-import { settledText, type Change } from './policy-changes.ts'
+import { nowLines, settledText, type Change, type Now } from './policy-changes.ts'
 import { table } from './output.ts'
 
 type Exception = { id: string; policy: string; state: string; author: string; decidedBy: string | null; expiresAt: string; resources: string[]; reason: string }
@@ -51,21 +51,37 @@ function json(given: string): unknown {
 }
 
 export const policyAgree: Command = {
-  usage: 'policy agree <exception or change id> --comment text',
+  usage: 'policy agree <exception or change id> --comment text [--snapshot sha256:…]',
   summary: 'agree to an exception, or to a change of policies, that somebody else asked for; it is in force with the answer',
   arguments: [1, 1],
-  options: { comment: { type: 'string', value: 'text', describe: 'why; it is recorded' } },
+  options: {
+    comment: { type: 'string', value: 'text', describe: 'why; it is recorded' },
+    snapshot: { type: 'string', value: 'sha256:…', describe: 'the policies in force that you looked at it over: over others it is refused; without it, those of now' },
+  },
   run: async (context) => {
     const [id, body] = wordOn(context)
-    try {
-      await exceptionIs(context, id, 'approve', body)
-    } catch (failure) {
-      if (!(failure instanceof Refused && failure.problem?.code === 'no_such_exception')) throw failure
-      const { body: change } = await context.client<Change>({ method: 'POST', path: `/api/v1/policy-changes/${encodeURIComponent(id)}/agree`, body })
+    const exception = await lookedAt(context, `/api/v1/policy-exceptions/${encodeURIComponent(id)}`, 'no_such_exception')
+    if (exception !== undefined) await exceptionIs(context, id, 'approve', { ...body, snapshot: exception })
+    else {
+      const path = `/api/v1/policy-changes/${encodeURIComponent(id)}`
+      const snapshot = await lookedAt(context, path)
+      const { body: change } = await context.client<Change>({ method: 'POST', path: `${path}/agree`, body: { ...body, snapshot } })
       context.output.result(change, [settledText(change)])
     }
     return 0
   },
+}
+
+/** Says what it would let happen now, so that the agreement is to something that was seen. Undefined: it is not there, by that code. */
+async function lookedAt(context: Context, path: string, missing?: string): Promise<string | null | undefined> {
+  try {
+    const { body } = await context.client<{ now: Now | null }>({ method: 'GET', path })
+    for (const line of nowLines(body.now)) context.output.note(line)
+    return text(context, 'snapshot') ?? body.now?.snapshot ?? null
+  } catch (failure) {
+    if (failure instanceof Refused && failure.problem?.code === missing) return undefined
+    throw failure
+  }
 }
 
 export const policyRevoke: Command = {
@@ -87,7 +103,7 @@ function wordOn(context: Context): [id: string, body: { comment: string }] {
   return [id, { comment }]
 }
 
-async function exceptionIs({ client, output }: Context, id: string, verb: 'approve' | 'revoke', given: { comment: string }): Promise<void> {
+async function exceptionIs({ client, output }: Context, id: string, verb: 'approve' | 'revoke', given: { comment: string; snapshot?: string | null }): Promise<void> {
   const { body } = await client<Exception>({ method: 'POST', path: `/api/v1/policy/exceptions/${encodeURIComponent(id)}/${verb}`, body: given })
   output.result(body, [`exception ${body.id} from \`${body.policy}\` is ${body.state}`])
 }

@@ -100,4 +100,11 @@ export const policyGuards: readonly Guard[] = [
     without: 'const caps = new Map([...(await standingCaps(db))].slice(0, 0))',
     test: { file: 'integration/policy-changes', name: 'a rung' },
   },
+  {
+    guard: 'that an agreement is over the policies that were looked at',
+    file: 'api/policy-wanted.ts',
+    line: 'if ((base?.snapshot.hash ?? null) !== lookedAt) throw conflict(',
+    without: `if ((base?.snapshot.hash ?? null) === '') throw conflict(`,
+    test: { file: 'integration/policy-changes', name: 'an agreement is over the policies that were looked at: where a deny was taken back meanwhile the same change lets more happen' },
+  },
 ]

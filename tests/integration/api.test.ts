@@ -171,6 +171,7 @@ describe('who may do what', () => {
     'POST /api/v1/policy/apply': ['admin'],
     'GET /api/v1/policy/:id/exceptions': everyone,
     'GET /api/v1/policy/:id/trial': everyone,
+    'GET /api/v1/policy-exceptions/:exceptionId': everyone,
     'POST /api/v1/policy/:id/exceptions': ['admin', 'approver'],
     'POST /api/v1/policy/exceptions/:exceptionId/approve': ['admin', 'approver'],
     'POST /api/v1/policy/exceptions/:exceptionId/revoke': ['admin', 'approver'],

@@ -34,7 +34,9 @@ const ask = async (namespace: string, gigabytes: number) =>
   (await call(ann, 'POST', '/api/v1/policy/evaluate', { action: 'pvc:resize', resource: `k8s:main/${namespace}/pvc/db-0`, request: { gigabytes } })).body['allowed']
 const create = (who: Who | undefined, document: object) => call(who, 'POST', '/api/v1/policy', { document, comment: 'wanted' })
 const put = (who: Who | undefined, id: string, version: number, document: object) => call(who, 'PUT', `/api/v1/policy/${id}`, { document, version, comment: 'wanted' })
-const settle = (who: Who | undefined, change: unknown, verb: 'agree' | 'withdraw') => call(who, 'POST', `/api/v1/policy-changes/${String(change)}/${verb}`, { comment: 'seen' })
+const seen = async (who: Who | undefined, change: unknown) => ((await call(who, 'GET', `/api/v1/policy-changes/${String(change)}`)).body['now'] ?? null) as { snapshot: string; why: string | null } | null
+const settle = async (who: Who | undefined, change: unknown, verb: 'agree' | 'withdraw', snapshot?: string | null) =>
+  call(who, 'POST', `/api/v1/policy-changes/${String(change)}/${verb}`, { comment: 'seen', ...(verb === 'agree' ? { snapshot: snapshot ?? (await seen(who, change))?.snapshot ?? null } : {}) })
 /** In force, by two people. */
 async function standing(id: string, changes: object = {}): Promise<void> {
   const { body } = await create(ann, policy(id, changes))
@@ -107,6 +109,18 @@ test('an agreement is to what was looked at: where a version moved, or a test fa
   expect((await call(ann, 'DELETE', '/api/v1/policy/watched?version=1&comment=x')).status).toBe(200)
 })
 
+test('an agreement is over the policies that were looked at: where a deny was taken back meanwhile the same change lets more happen', async () => {
+  await create(ann, policy('guarded', { effect: 'deny', resources: ['k8s:main/guarded-prod/**'], when: { all: [] } }))
+  const { body } = await create(ann, policy('wide', { resources: ['k8s:main/guarded-*/**'] }))
+  const before = await seen(bob, body['changeId'])
+  expect(before).toMatchObject({ snapshot: api.deps.policies().snapshot.hash, why: expect.stringContaining('would be `act` instead of `deny`'), refused: null })
+  expect((await call(ann, 'DELETE', '/api/v1/policy/guarded?version=1&comment=x')).status).toBe(200)
+  expect(await settle(bob, body['changeId'], 'agree', before!.snapshot)).toMatchObject({ status: 409, problem: { code: 'policies_moved', nextStep: expect.stringContaining('look at it again') } })
+  expect(await ask('guarded-prod', 5)).toBe(false)
+  expect((await settle(bob, body['changeId'], 'agree')).status).toBe(200)
+  expect(await seen(bob, body['changeId'])).toBeNull()
+})
+
 test('two people who agree at once put it in force once', async () => {
   const { body } = await create(ann, policy('once'))
   const both = await Promise.all([bob, cleo].map((who) => settle(who, body['changeId'], 'agree')))
@@ -148,7 +162,11 @@ describe('files of a pipeline', () => {
     const send = (who: Who, method: string, path: string, body: object) => pipeline.call(method, path, { key: who.key, body })
     const file = (id: string, gigabytes: number) => ({ name: `${id}.yaml`, text: JSON.stringify(policy(id, upTo(gigabytes))) })
     const apply = (files: object[], more: object = {}) => send(dora, 'POST', '/api/v1/policy/apply', { files, ...more })
-    const agree = ({ body }: { body: Record<string, unknown> }) => send(emil, 'POST', `/api/v1/policy-changes/${String(body['changeId'])}/agree`, { comment: 'seen' })
+    const agree = async ({ body }: { body: Record<string, unknown> }) => {
+      const path = `/api/v1/policy-changes/${String(body['changeId'])}`
+      const { now } = (await pipeline.call('GET', path, { key: emil.key })).body as { now: { snapshot: string | null } }
+      return send(emil, 'POST', `${path}/agree`, { comment: 'seen', snapshot: now.snapshot })
+    }
 
     const begun = await apply([file('a', 5), file('b', 5)])
     expect(begun).toMatchObject({ status: 202, body: { witness: { action: 'pvc:resize' } } })

@@ -29,6 +29,9 @@ afterAll(async () => {
 const days = (count: number) => new Date(Date.now() + count * 86_400_000).toISOString()
 const call = (who: { key: string }, method: string, path: string, body?: unknown) => api.call(method, path, { key: who.key, ...(body === undefined ? {} : { body }) })
 const wish = (changes: object = {}) => ({ actions: ['pod:restart'], resources: ['k8s:main/shop/**'], expiresAt: days(2), reason: 'the shop hangs', ...changes })
+const looked = async (who: { key: string }, id: string) => ((await call(who, 'GET', `/api/v1/policy-exceptions/${id}`)).body['now'] ?? { snapshot: null, why: null }) as { snapshot: string | null; why: string | null }
+const approve = async (who: { key: string }, id: string, comment: string, snapshot?: string | null) =>
+  call(who, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment, snapshot: snapshot === undefined ? (await looked(who, id)).snapshot : snapshot })
 const propose = async (changes: object = {}) => (await call(ann, 'POST', '/api/v1/policy/closed/exceptions', wish(changes))).body as { id: string }
 const ask = async (resource = 'k8s:main/shop/pod/a', context = {}) =>
   (await call(ann, 'POST', '/api/v1/policy/evaluate', { action: 'pod:restart', resource, context })).body as { allowed: boolean; code: string; decision: { excepted: object[]; validUntil: number } }
@@ -36,8 +39,8 @@ const ask = async (resource = 'k8s:main/shop/pod/a', context = {}) =>
 test('an exception holds once another person agrees, is named in what it opens, and ends when one person says so', async () => {
   const { id } = await propose()
   expect(await ask()).toMatchObject({ allowed: false, code: 'explicit_deny' })
-  expect(await call(ann, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'mine' })).toMatchObject({ status: 409, problem: { code: 'own_exception' } })
-  expect((await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })).body).toMatchObject({ state: 'approved', decidedBy: bob.id })
+  expect(await approve(ann, id, 'mine')).toMatchObject({ status: 409, problem: { code: 'own_exception' } })
+  expect((await approve(bob, id, 'agreed')).body).toMatchObject({ state: 'approved', decidedBy: bob.id })
 
   const opened = await ask()
   expect(opened).toMatchObject({ allowed: true, decision: { excepted: [{ id, policy: 'closed', author: 'ann', approvedBy: 'bob', reason: 'the shop hangs' }] } })
@@ -46,13 +49,13 @@ test('an exception holds once another person agrees, is named in what it opens, 
 
   expect((await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })).body).toMatchObject({ state: 'revoked' })
   expect(await ask()).toMatchObject({ allowed: false })
-  expect(await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'again' })).toMatchObject({ status: 409, problem: { code: 'exception_settled' } })
+  expect(await approve(bob, id, 'again')).toMatchObject({ status: 409, problem: { code: 'exception_settled' } })
   expect((await readStream(db.api, 'policies')).map(({ kind }) => kind).slice(-5)).toEqual(['exception_proposed', 'exception_decided', 'policies_published', 'exception_decided', 'policies_published'])
 })
 
 test('an exception that a test counts on is revoked all the same, and is then no more in force', async () => {
   const { id } = await propose()
-  await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })
+  await approve(bob, id, 'agreed')
   const counting = {
     apiVersion: 'aegis.dev/policy-test/v1', name: 'the door is open', now: new Date(Date.now() + 3_600_000).toISOString(),
     request: { action: 'pod:restart', resource: 'k8s:main/shop/pod/a' }, expect: { proceed: 'act' },
@@ -67,7 +70,7 @@ test('an exception that a test counts on is revoked all the same, and is then no
 
 test('a revocation that cannot be published is none, and may be asked for again', async () => {
   const { id } = await propose()
-  await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })
+  await approve(bob, id, 'agreed')
   const signature = (from: string) => db.owner.raw(`alter table control.policy_snapshots disable trigger user; update control.policy_snapshots set signature = ${from} where seq = (select max(seq) from control.policy_snapshots)`)
   await signature('reverse(signature)')
   expect(await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })).toMatchObject({ status: 409, problem: { code: 'policies_unproven' } })
@@ -89,10 +92,34 @@ test('by command: asked for, agreed to by another, listed with the policies, rev
   expect((await byAnn!('policy', 'except', 'closed', '--resources', 'k8s:**')).code).toBe(2)
 })
 
+test('an exception is approved over the policies that were looked at: where a deny was taken back meanwhile it would open more', async () => {
+  const common = { apiVersion: 'aegis.dev/policy/v1', effect: 'deny', actions: ['*'], resources: ['k8s:main/night/**'], owner: 'tests' }
+  const [late, low] = [{ attr: 'context.fault', op: 'eq', value: 'late' }, { attr: 'context.severity', op: 'eq', value: 'low' }]
+  for (const document of [{ ...common, id: 'late', when: late }, { ...common, id: 'low', when: low }]) await call(ann, 'POST', '/api/v1/policy', { document, comment: 'x' })
+  const { id } = (await call(ann, 'POST', '/api/v1/policy/late/exceptions', wish({ resources: ['k8s:main/night/**'] }))).body as { id: string }
+  const before = await looked(bob, id)
+  expect(before).toMatchObject({ snapshot: api.deps.policies().snapshot.hash, why: null }) // `closed` denies it all the same
+  expect((await call(ann, 'PUT', '/api/v1/policy/late', { document: { ...common, id: 'late', when: { any: [late, low] } }, version: 1, comment: 'x' })).status).toBe(200)
+  expect((await call(ann, 'DELETE', '/api/v1/policy/low?version=1&comment=x')).status).toBe(200)
+  expect(await approve(bob, id, 'agreed', before.snapshot)).toMatchObject({ status: 409, problem: { code: 'policies_moved' } })
+  expect(await looked(bob, id)).toMatchObject({ snapshot: api.deps.policies().snapshot.hash })
+  expect((await approve(bob, id, 'agreed')).body).toMatchObject({ state: 'approved' })
+  await call(ann, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })
+  await call(ann, 'DELETE', '/api/v1/policy/late?version=2&comment=x')
+})
+
+test('an exception that opens something says what, before it is approved', async () => {
+  const { id } = await propose()
+  expect((await looked(bob, id)).why).toMatch(/would be `act` instead of `deny`/)
+  expect((await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'x' })).status).toBe(400)
+  await call(ann, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })
+  expect(await call(bob, 'GET', `/api/v1/policy-exceptions/${id}`)).toMatchObject({ status: 200, body: { state: 'revoked', now: null } })
+})
+
 test('two people who agree at once agree once, and what the row says is in force', async () => {
   const carl = await keyFor(db.api, ['approver'], 'carl')
   const { id } = await propose()
-  const both = await Promise.all([bob, carl].map((who) => call(who, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })))
+  const both = await Promise.all([bob, carl].map((who) => approve(who, id, 'agreed')))
   expect(both.map(({ status }) => status).sort((a, b) => a - b)).toEqual([200, 409])
   expect(await ask()).toMatchObject({ allowed: true, decision: { excepted: [{ id }] } })
   await call(ann, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })
@@ -100,7 +127,7 @@ test('two people who agree at once agree once, and what the row says is in force
 
 test('an exception whose condition cannot be answered opens nothing', async () => {
   const { id } = await propose({ when: { attr: 'context.severity', op: 'gte', value: 'high' } })
-  await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })
+  await approve(bob, id, 'agreed')
   expect(await ask()).toMatchObject({ allowed: false, code: 'deny_indeterminate' })
   expect(await ask(undefined, { severity: 'low' })).toMatchObject({ allowed: false, code: 'explicit_deny' })
   expect(await ask(undefined, { severity: 'high' })).toMatchObject({ allowed: true })
@@ -109,7 +136,7 @@ test('an exception whose condition cannot be answered opens nothing', async () =
 
 test('what is signed covers exceptions: one that was put in by hand is not taken', async () => {
   const { id } = await propose()
-  await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'agreed' })
+  await approve(bob, id, 'agreed')
   await db.owner.raw(`alter table control.policy_snapshots disable trigger user`)
   await db.owner.raw(`update control.policy_snapshots set exceptions = replace(exceptions, 'k8s:main/shop/**', 'k8s:**') where seq = (select max(seq) from control.policy_snapshots)`)
   await expect(call(ann, 'POST', '/api/v1/policy', { document: { apiVersion: 'aegis.dev/policy/v1', id: 'more', effect: 'deny', actions: ['*'], resources: ['**'] }, comment: 'x' })).resolves.toMatchObject({ status: 409, problem: { code: 'policies_unproven' } })
