@@ -1,3 +1,5 @@
+import { webGuards } from './web-guards.ts'
+
 /**
  * The guards that keep an effect single, and those that keep somebody out, each with the one line that is it, what the code is like without that line,
  * and the test that then fails. A guard whose line has moved is an error here, so the table cannot rot.
@@ -476,4 +478,5 @@ export const guards: readonly Guard[] = [
     without: '',
     test: { file: 'integration/postgres/freeze', name: 'a freeze that was known ahead is one for the guard from its beginning to its end' },
   },
+  ...webGuards,
 ]
