@@ -1,5 +1,6 @@
 import { approvalGuards } from './approval-guards.ts'
 import { policyGuards } from './policy-guards.ts'
+import { webGuards } from './web-guards.ts'
 
 /**
  * The guards that keep an effect single, and those that keep somebody out, each with the one line that is it, what the code is like without that line,
@@ -411,4 +412,5 @@ export const guards: readonly Guard[] = [
     without: '',
     test: { file: 'integration/postgres/stand-ins', name: 'once its giver is disabled, also one that came by their key' },
   },
+  ...webGuards,
 ]

@@ -76,11 +76,11 @@ function rowFaults({ status, where }: Row, read: (path: string) => string | unde
   return named.length > 0 && named.every((path) => read(path) !== undefined || existsSync(path)) ? [] : ['names no page or file that is there']
 }
 
-/** `file` “title”: the title stands in the file as the name of a test, or of a row of its table. */
-function testFaults(where: string, read: (path: string) => string | undefined): string[] {
-  const named = [...where.matchAll(/`([\w./-]+\.test\.ts)` “([^”]+)”/g)]
+/** `file` “title”, “title”: each stands in the file as the name of a test, or of a row of its table. */
+export function testFaults(where: string, read: (path: string) => string | undefined): string[] {
+  const named = [...where.matchAll(/`([\w./-]+\.test\.ts)`((?:,? “[^”]+”)+)/g)].flatMap(([, path = '', titles = '']) => [...titles.matchAll(/“([^”]+)”/g)].map(([, title = '']) => [path, title] as const))
   if (named.length === 0) return ['names no test']
-  return named.flatMap(([, path = '', title = '']) => {
+  return named.flatMap(([path, title]) => {
     const text = read(path)
     if (text === undefined) return [`\`${path}\` is not there`]
     const spelt = title.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/'/g, "\\\\?'")

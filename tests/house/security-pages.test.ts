@@ -1,6 +1,6 @@
 /** The pages of docs/security are true: their figures are those of the code. */
 import { describe, expect, test } from '@jest/globals'
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { z } from 'zod'
 import { argon2Parameters, hashSlots } from '../../adapters/passwords.ts'
 import { apiConfig } from '../../adapters/config.ts'
@@ -11,6 +11,7 @@ import { routes } from '../../api/routes.ts'
 import { doorPaths } from '../../api/route.ts'
 import { maxDepth, maxItems, maxMembers } from '../../api/scan.ts'
 import { longestPassword, shortestPassword } from '../../domain/password.ts'
+import { testFaults } from './asvs.ts'
 
 const page = readFileSync('docs/security/controls.md', 'utf8')
 const code = (path: string) => readFileSync(path, 'utf8')
@@ -104,6 +105,7 @@ describe('what is documented is what holds', () => {
     const known = [...table.matchAll(/\[((?:'\w+'(?:, )?)+)\]\.map/g)].flatMap(([, kinds]) => [...kinds!.matchAll(/'(\w+)'/g)].map(([, kind]) => kind))
     const single = [...table.matchAll(/^ {2}(\w+): \[/gm)].map(([, kind]) => kind).filter((kind) => kind !== 'anything_else')
     expect(new Set(listed)).toEqual(new Set([...known, ...single]))
+    expect(new Set(listed).size).toBe(listed.length)
   })
 
   test('what connects where: the ways out that the check lets through', () => {
@@ -130,6 +132,14 @@ describe('what is documented is what holds', () => {
 
   test('every level of data has its rules', () => {
     expect([...section('Data').matchAll(/^\| (secret|confidential|open) \|/gm)].map(([, level]) => level)).toEqual(['secret', 'confidential', 'open'])
+  })
+
+  test('every stolen part says what it is worth, by tests that are there', () => {
+    const model = code('docs/security/threat-model.md')
+    expect(testFaults(model, (path) => (existsSync(path) ? code(path) : undefined))).toEqual([])
+    const parts = model.split(/^### /m).slice(1)
+    expect(parts.length).toBeGreaterThanOrEqual(13)
+    for (const part of parts.filter((one) => !one.startsWith('A database'))) for (const word of ['**Gains:**', '**Cannot:**', '**Do:**']) expect([part.split('\n')[0], part.includes(word)]).toEqual([part.split('\n')[0], true])
   })
 
   test('every page is reached from the first one', () => {

@@ -26,12 +26,16 @@ beforeAll(async () => {
   op = await startOidc()
   api = await apiWith({})
 })
-const apiWith = (changes: Partial<OidcSettings>) => {
+/** Closed with the rest, whatever becomes of its test. */
+const opened: TestApi[] = []
+const apiWith = async (changes: Partial<OidcSettings>): Promise<TestApi> => {
   const settings = { issuer: op.issuer, origins: [], clientId: op.clientId, clientSecretFile: undefined, redirectUri: `${publicUrl}/api/v1/auth/oidc/callback`, groupsClaim: 'groups', roleMap, ...changes }
-  return startApi({ db: db.api, temporal: stack.temporal.address, account: { localLogin: false }, oidc: oidcProvider(settings), log: (line) => void logged.push(line) })
+  const one = await startApi({ db: db.api, temporal: stack.temporal.address, account: { localLogin: false }, oidc: oidcProvider(settings), log: (line) => void logged.push(line) })
+  opened.push(one)
+  return one
 }
 afterAll(async () => {
-  await api.close()
+  await Promise.all(opened.map((one) => one.close()))
   await op.close()
   await db.close()
 })
@@ -120,7 +124,6 @@ describe('what the provider says of itself is its word alone', () => {
     const fresh = await apiWith({})
     const got = await fresh.call('GET', '/api/v1/auth/oidc/start')
     expect([got.status, got.problem.code, got.headers.get('location')]).toEqual([503, 'oidc_away', null])
-    await fresh.close()
   })
 
   test.each([
@@ -133,14 +136,12 @@ describe('what the provider says of itself is its word alone', () => {
     const got = await finish(await there({ sub: randomUUID() }, fresh), fresh)
     expect([got.status, got.problem.code]).toEqual([403, 'oidc_refused'])
     expect(other.asked).toEqual([])
-    await fresh.close()
   })
 
   test('what an operator named besides the issuer is asked', async () => {
     op.says = { jwks_uri: `${op.issuer.replace('127.0.0.1', 'localhost')}/keys` }
     const fresh = await apiWith({ origins: [op.issuer.replace('127.0.0.1', 'localhost')] })
     expect((await finish(await there({ sub: randomUUID() }, fresh), fresh)).status).toBe(303)
-    await fresh.close()
   })
 
   test('the log names what an operator would have to name', async () => {
@@ -148,7 +149,6 @@ describe('what the provider says of itself is its word alone', () => {
     const fresh = await apiWith({})
     await fresh.call('GET', '/api/v1/auth/oidc/start')
     expect(logged.join('')).toContain('`https://login.example` is not an address that may be asked: if it is meant to be, AEGIS_OIDC_ORIGINS has to name it')
-    await fresh.close()
   })
 })
 
