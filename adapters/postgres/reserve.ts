@@ -238,9 +238,8 @@ function tooManyAtOnce({ concurrency }: Rules, row: RoomRow): Refused | null {
 async function overLimit(trx: Knex, { limits }: Rules, taken: Record<string, number>): Promise<Refused | null> {
   const takenOf = ({ key }: KeyedRule) => taken[key] ?? 0
   const full = limits.filter((rule) => !admit([{ amount: takenOf(rule), effectAtMs: null }], rule, wantedOf(rule), 0).admitted)
-  const waits = await Promise.all(
-    full.map(async (rule) => ({ rule: rule.name, retryAfterMs: await waitFor(trx, rule), limit: rule.limit, taken: takenOf(rule), wanted: wantedOf(rule) })),
-  )
+  const waits: Omit<Extract<Refused, { because: 'limited' }>, 'reserved' | 'because'>[] = []
+  for (const rule of full) waits.push({ rule: rule.name, retryAfterMs: await waitFor(trx, rule), limit: rule.limit, taken: takenOf(rule), wanted: wantedOf(rule) })
   const [longest] = waits.sort((a, b) => b.retryAfterMs - a.retryAfterMs)
   return longest ? { reserved: false, because: 'limited', ...longest } : null
 }
