@@ -113,12 +113,12 @@ test('lanes keep their order, run side by side, and answer in the order given', 
   let most = 0
   const seen: Record<string, number[]> = { a: [], b: [], c: [] }
   const items = Array.from({ length: 30 }, (_, index) => ({ index, lane: 'abc'[index % 3]! }))
-  const results = await inLanes(items, ({ lane }) => lane, 2, async ({ index, lane }) => {
+  const results = await inLanes(items, ({ lane }) => lane, 2, async (all) => {
     most = Math.max(most, ++running)
     await new Promise((resolve) => setTimeout(resolve, 1))
-    seen[lane]?.push(index)
+    for (const { index, lane } of all) seen[lane]?.push(index)
     running--
-    return index
+    return all.map(({ index }) => index)
   })
   expect(results).toEqual(items.map(({ index }) => index))
   expect(most).toBe(2)

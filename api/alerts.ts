@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import type { RequestDraft } from '../adapters/postgres/requests.ts'
-import { acceptSignal, markResolved } from '../adapters/postgres/signals.ts'
+import { acceptSignal, joinOpenRuns, markResolved, type Signal } from '../adapters/postgres/signals.ts'
 import { freshId, sha256Hex } from '../adapters/signing.ts'
 import type { Matched } from '../domain/rules/apply.ts'
+import type { RemediationRequest } from '../domain/remediation.ts'
 import { principalAt, type Area } from '../domain/identity.ts'
 import { defaultCluster, outsideReason } from './accept.ts'
 import { alertReason, incidentOf, labelsText, readAlert, webhookBody, type Alert, type Unreadable } from './alertmanager.ts'
@@ -22,7 +23,9 @@ const alertResult = z.strictObject({
 type AlertResult = z.infer<typeof alertResult>
 
 /** What one alert asks for, before anything is committed. */
-type Sorted = { alert: Alert; matched: Matched } | { alert: Alert; resolved: true } | { result: AlertResult }
+type Sorted = Matching | { alert: Alert; resolved: true } | { result: AlertResult }
+/** `joined`: its run was open, and it is counted already. */
+type Matching = { alert: Alert; matched: Matched; draft: RequestDraft; signal: Signal; joined?: RemediationRequest | undefined }
 
 /** Different targets do not wait for each other; one target's alerts are committed in order. */
 const parallelTargets = 4
@@ -44,7 +47,8 @@ const receive = route({
   output: { 202: z.strictObject({ results: z.array(alertResult) }) },
   handle: async ({ deps, body, principal, areas }) => {
     const sorted = body.alerts.map((given) => sort(deps, principal, given, Date.now()))
-    const settled = await inLanes(sorted, laneOf, parallelTargets, (one) => settle(deps, { principal, areas }, one))
+    await join(deps, sorted)
+    const settled = await inLanes(sorted, laneOf, parallelTargets, (lane) => settleLane(deps, areas, lane))
     for (const { result } of settled) deps.metrics.alerts.inc({ result })
     return reply(202, { results: settled })
   },
@@ -61,7 +65,8 @@ function sort({ settings, rules }: ApiDeps, principal: Caller, given: unknown, n
   const outside = outsideReason(settings, matched.target)
   if (outside) return { result: { fingerprint, result: 'refused', reason: `${outside.code}: ${outside.message}` } }
   if (!allows(principal, 'alerts:send', matched.target)) return { result: { fingerprint, result: 'refused', reason: `not_permitted_there: \`${principal.id}\` may send no alerts for \`${matched.target.namespace}\`` } }
-  return { alert, matched }
+  const signal = { ...incidentOf(alert), labelsDigest: `sha256:${sha256Hex(labelsText(alert))}` }
+  return { alert, matched, draft: draftOf(settings, principal, alert, matched), signal }
 }
 
 const refusedUnread = ({ fingerprint, unreadable }: Unreadable): AlertResult =>
@@ -72,26 +77,38 @@ function laneOf(one: Sorted): string {
   return 'resolved' in one ? one.alert.fingerprint : ''
 }
 
-type Sender = { principal: Caller; areas: Area[] | null }
+/** Counts those whose run is open, all of them at once. */
+async function join({ db }: ApiDeps, some: readonly Sorted[]): Promise<void> {
+  const left = some.filter((one): one is Matching => 'matched' in one && !one.joined)
+  const joined = await joinOpenRuns(db, left)
+  for (const [at, one] of left.entries()) one.joined = joined[at]
+}
 
-async function settle(deps: ApiDeps, { principal, areas }: Sender, one: Sorted): Promise<AlertResult> {
+/** Once the first has its run, the others find that open. */
+async function settleLane(deps: ApiDeps, areas: Area[] | null, [first, ...others]: readonly [Sorted, ...Sorted[]]): Promise<AlertResult[]> {
+  const results = [await settle(deps, areas, first)]
+  await join(deps, others)
+  for (const one of others) results.push(await settle(deps, areas, one))
+  return results
+}
+
+async function settle(deps: ApiDeps, areas: Area[] | null, one: Sorted): Promise<AlertResult> {
   if ('result' in one) return one.result
   const { alert } = one
-  const incident = incidentOf(alert)
   if ('resolved' in one) {
-    const told = await markResolved(deps.db, incident, areas)
+    const told = await markResolved(deps.db, incidentOf(alert), areas)
     const reason = told.length === 0 ? 'no open remediation waits for it' : 'the open remediation is told'
     return { fingerprint: alert.fingerprint, result: 'resolved', reason, ...(told[0] === undefined ? {} : { id: told[0] }) }
   }
-  const draft = draftOf(deps, principal, alert, one.matched)
-  const { accepted, request } = await acceptSignal(deps.db, draft, { ...incident, labelsDigest: `sha256:${sha256Hex(labelsText(alert))}` })
+  const { draft, signal, joined } = one
+  const { accepted, request } = joined ? { accepted: 'known' as const, request: joined } : await acceptSignal(deps.db, draft, signal)
   deps.metrics.accepted.inc({ door: 'alert', result: accepted })
   const { id: rule, version } = one.matched.rule
   const reason = accepted === 'new' ? `rule \`${rule}\` (version ${version})` : 'it belongs to a remediation that is there already'
   return { fingerprint: alert.fingerprint, result: accepted === 'new' ? 'accepted' : 'known', id: request.id, reason }
 }
 
-const draftOf = ({ settings }: ApiDeps, principal: Caller, alert: Alert, matched: Matched): RequestDraft => ({
+const draftOf = (settings: ApiDeps['settings'], principal: Caller, alert: Alert, matched: Matched): RequestDraft => ({
   id: freshId(),
   door: 'alert',
   principal: principalAt(principal, matched.target),
@@ -106,9 +123,9 @@ const draftOf = ({ settings }: ApiDeps, principal: Caller, alert: Alert, matched
   idempotency: null,
 })
 
-/** Runs `work` over all items: in order within a lane, at most `width` lanes at once. Answers in the order given. */
-export async function inLanes<Item, Result>(items: readonly Item[], laneOf: (item: Item) => string, width: number, work: (item: Item) => Promise<Result>): Promise<Result[]> {
-  const lanes = new Map<string, number[]>()
+/** Runs `work` over all lanes, at most `width` at once; it answers for each item of its lane. Answers in the order given. */
+export async function inLanes<Item, Result>(items: readonly Item[], laneOf: (item: Item) => string, width: number, work: (lane: [Item, ...Item[]]) => Promise<Result[]>): Promise<Result[]> {
+  const lanes = new Map<string, [number, ...number[]]>()
   for (const [index, item] of items.entries()) {
     const lane = laneOf(item)
     const places = lanes.get(lane)
@@ -119,7 +136,9 @@ export async function inLanes<Item, Result>(items: readonly Item[], laneOf: (ite
   const waiting = [...lanes.values()]
   const drive = async () => {
     for (let lane = waiting.shift(); lane; lane = waiting.shift()) {
-      for (const index of lane) results[index] = await work(items[index]!)
+      const [first, ...others] = lane
+      const settled = await work([items[first]!, ...others.map((index) => items[index]!)])
+      for (const [at, index] of lane.entries()) results[index] = settled[at]!
     }
   }
   await Promise.all(Array.from({ length: width }, drive))

@@ -9,7 +9,7 @@ import { draftParameters, insertRequest, signatureUse, toRequest, toStoredReques
 import { first, inTransaction, rows } from './sql.ts'
 
 export type { Accepted, RequestDraft, StoredRequest } from './request-rows.ts'
-export { acceptSignal, markResolved, type Signal } from './signals.ts'
+export { acceptSignal, joinOpenRuns, markResolved, type Signal } from './signals.ts'
 
 /**
  * Commits the request, its ledger entry and the hint to the relay in one statement, and for a caller that signs the

@@ -102,7 +102,8 @@ async function lock(trx: Knex, { id, workload: { uid, ...workload } }: Reservati
   return { phase, resolved_at, claim }
 }
 
-// Each step names the one before it, so that none of them can come first.
+// Each step names the one before it, so that none of them can come first. What comes behind the locks is planned once a
+// connection: left to itself the database plans it anew each time, while others wait, and that takes longer than running it.
 const lockSql = `
   with request as materialized (${lockRequestSql}), claim as (
     insert into ledger.claim (cluster, namespace, kind, name, workload_uid)
@@ -116,7 +117,8 @@ const lockSql = `
       select distinct hashtextextended('ledger.limit:' || key, 0) as hash from unfrozen, unnest(:keys::text[]) key order by hash offset 0
     ) sorted
   )
-  select request.phase, request.resolved_at, claim.*, locked.keys from request left join claim on true, locked`
+  select request.phase, request.resolved_at, claim.*, locked.keys, set_config('plan_cache_mode', 'force_generic_plan', true)
+  from request left join claim on true, locked`
 
 async function taken(trx: Knex, { id, action, workload }: Reservation, claim: ClaimRow & { holder: string }, step?: StepOf<Reserved>): Promise<Reserved> {
   const { holder: into } = claim
@@ -239,9 +241,8 @@ function tooManyAtOnce({ concurrency }: Rules, row: RoomRow): Refused | null {
 async function overLimit(trx: Knex, { limits }: Rules, taken: Record<string, number>): Promise<Refused | null> {
   const takenOf = ({ key }: KeyedRule) => taken[key] ?? 0
   const full = limits.filter((rule) => !admit([{ amount: takenOf(rule), effectAtMs: null }], rule, wantedOf(rule), 0).admitted)
-  const waits = await Promise.all(
-    full.map(async (rule) => ({ rule: rule.name, retryAfterMs: await waitFor(trx, rule), limit: rule.limit, taken: takenOf(rule), wanted: wantedOf(rule) })),
-  )
+  const waits: Omit<Extract<Refused, { because: 'limited' }>, 'reserved' | 'because'>[] = []
+  for (const rule of full) waits.push({ rule: rule.name, retryAfterMs: await waitFor(trx, rule), limit: rule.limit, taken: takenOf(rule), wanted: wantedOf(rule) })
   const [longest] = waits.sort((a, b) => b.retryAfterMs - a.retryAfterMs)
   return longest ? { reserved: false, because: 'limited', ...longest } : null
 }

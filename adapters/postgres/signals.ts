@@ -35,6 +35,47 @@ export const acceptSignal = guarded(async (db: Knex, draft: RequestDraft, signal
   })
 })
 
+/** One alert of many that came together. */
+export type SignalDraft = { draft: Pick<RequestDraft, 'target' | 'action'>; signal: Signal }
+
+/**
+ * Counts, in one statement, those that find their run open: in a storm nearly all. In the order given; undefined for
+ * one that is left to `acceptSignal`, as is the second of two that are the same alert.
+ */
+export const joinOpenRuns = guarded(async (db: Knex, signals: readonly SignalDraft[]): Promise<(RemediationRequest | undefined)[]> => {
+  const place = new Map<string, number>()
+  const asked = signals.flatMap(({ draft: { target, action }, signal }, at) => {
+    const key = JSON.stringify([signal.fingerprint, signal.startsAt])
+    if (place.has(key)) return []
+    place.set(key, at)
+    return { at, ...signal, ...target, action }
+  })
+  if (asked.length === 0) return []
+  const found = await rows<RequestRow & { at: number }>(db, joinAllSql, { asked: JSON.stringify(asked) })
+  const joined = new Map(found.map(({ at, ...row }) => [at, toRequest(row)]))
+  return signals.map((_signal, at) => joined.get(at))
+})
+
+// Rows are taken in one order: the same alerts come from two Alertmanagers at once.
+const joinAllSql = `
+  with asked as materialized (
+    select * from jsonb_to_recordset(:asked::jsonb) a(at integer, fingerprint text, "startsAt" text, "labelsDigest" text, cluster text, namespace text, kind text, name text, action text)
+  ), open as materialized (
+    select a.at, a.fingerprint, a."startsAt" as starts_at, a."labelsDigest" as labels_digest, o.id from asked a, lateral (
+      select r.id from ledger.request r
+      where r.phase <> 'closed' and ((r.cluster = a.cluster and r.namespace = a.namespace and r.kind = a.kind and r.name = a.name and r.action = a.action)
+        or r.fingerprint = a.fingerprint)
+      order by r.accepted_at limit 1) o
+  ), joined as (
+    insert into ledger.signal as s (fingerprint, starts_at, labels_digest, remediation_id)
+    select fingerprint, starts_at, labels_digest, id from open order by fingerprint, starts_at
+    on conflict (fingerprint, starts_at) do update
+      set last_at = now(), seen = s.seen + 1, labels_digest = excluded.labels_digest, resolved_at = null
+      where s.remediation_id = excluded.remediation_id
+    returning fingerprint, starts_at, remediation_id
+  )
+  select open.at, r.* from joined j join open using (fingerprint, starts_at) join ledger.request r on r.id = j.remediation_id`
+
 /** The run at work on the same target and action, or on the same alert. */
 const openRun = `
   select * from ledger.request

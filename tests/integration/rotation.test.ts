@@ -30,6 +30,8 @@ const graceMs = 5_000
 let db: TestDatabase
 let directory: string
 let apis: [TestApi, TestApi]
+/** What has to be closed when all is over, however a test ended. */
+const opened: { close(): unknown }[] = []
 
 beforeAll(async () => {
   db = await openDatabase()
@@ -37,12 +39,16 @@ beforeAll(async () => {
   apis = [await replica(db.api), await replica(db.connect('api'))]
 })
 afterAll(async () => {
-  await Promise.all(apis.map((api) => api.close()))
+  await Promise.all(opened.map((one) => one.close()))
   await db.close()
   rmSync(directory, { recursive: true, force: true })
 })
 
-const replica = (pool: TestDatabase['api'], over: Partial<Parameters<typeof startApi>[0]> = {}) => startApi({ db: pool, temporal: stack.temporal.address, directory: null, ...over })
+async function replica(pool: TestDatabase['api'], over: Partial<Parameters<typeof startApi>[0]> = {}): Promise<TestApi> {
+  const api = await startApi({ db: pool, temporal: stack.temporal.address, directory: null, ...over })
+  opened.push(api)
+  return api
+}
 const me = (api: TestApi, key: string) => api.call('GET', '/api/v1/auth/me', { key })
 
 /** Two pairs and the files in use, which begin with the first. `both`, `only`: what a rotation writes. */
@@ -127,7 +133,6 @@ test('the key that signs access tokens: both are at the well-known place before 
   expect(strange).toEqual([])
   expect([outcomes(before(late, removedMs)), outcomes(after(late, removedMs + graceMs))]).toEqual([['ok'], ['token_key_unknown']])
   console.log(`token key: ${calls.length} calls, none refused; the old one was last accepted ${Math.round(Math.max(...late.filter(({ outcome }) => outcome === 'ok').map(({ sentMs }) => sentMs)) - removedMs)} ms after it went`)
-  await Promise.all(own.map((api) => api.close()))
 }, 120_000)
 
 test('an API key: the new one works from its first call on, the old one up to its revocation and never after it', async () => {
@@ -211,6 +216,7 @@ test('the key that signs policies: processes are started anew one after the othe
   const own = await Promise.all(pools.map((pool) => replica(pool, { policyKeys: read() })))
   const decision = async (): Promise<PolicySource> => {
     const source = publishedPolicies(db.decision, { verify: read().verify, reloadMs: 200 })
+    opened.push(source)
     await source.reload()
     return source
   }
@@ -270,8 +276,6 @@ test('the key that signs policies: processes are started anew one after the othe
   expect([...refused(), deciding.current().error]).toEqual(times(3, () => expect.stringContaining('is not among AEGIS_POLICY_PUBLIC_KEYS_FILE')))
   expect(deciding.current().published?.documents.map(({ message }) => message)).toEqual(['two'])
   console.log(`policy key: ${uses.length} answers, all of them yes`)
-  deciding.close()
-  await Promise.all(own.map((api) => api.close()))
 }, 120_000)
 
 test('the key that signs warrants: each warrant that is issued holds with every execution worker, and one of the old key with none once that is out', async () => {

@@ -7,6 +7,7 @@ import {
   acceptSignal,
   bindRun,
   inFlightCounts,
+  joinOpenRuns,
   loadRequest,
   markResolved,
   markStarted,
@@ -80,6 +81,36 @@ describe('alerts', () => {
     expect(new Set(answers.map(({ request }) => request.id)).size).toBe(1)
     expect(answers.filter(({ accepted }) => accepted === 'new')).toHaveLength(1)
     expect(await requestCount('name', draft.target.name)).toBe(1)
+  })
+
+  const seenOf = async ({ signal }: ReturnType<typeof alert>) =>
+    (await db.owner.raw('select seen from ledger.signal where fingerprint = ? and starts_at = ?', [signal.fingerprint, signal.startsAt])).rows[0]?.seen as number | undefined
+
+  test('of many that come together those whose run is open join it at once, and whatever else one is, is left', async () => {
+    const [first, second] = [alert(), alert()]
+    const [one, two] = [await accept(first), await accept(second)]
+    const [beside, unknown] = [alert({ target: first.draft.target }), alert()]
+    const ofAnother = alert({ target: second.draft.target }, first.signal.fingerprint) // counted for the first run already
+    const otherAction = alert({ target: first.draft.target, action: 'restart_pod' })
+    const joined = await joinOpenRuns(db.api, [beside, second, unknown, beside, otherAction])
+    expect(joined.map((request) => request?.id)).toEqual([one.request.id, two.request.id, undefined, undefined, undefined])
+    expect(joined[0]).toEqual(one.request)
+    expect(await Promise.all([beside, second, unknown].map(seenOf))).toEqual([1, 2, undefined])
+    expect(await joinOpenRuns(db.api, [])).toEqual([])
+
+    await close(one.request.id, 'healed')
+    expect(await joinOpenRuns(db.api, [first, beside])).toEqual([undefined, undefined])
+    expect(await joinOpenRuns(db.api, [ofAnother])).toEqual([undefined])
+    expect(await accept(ofAnother)).toMatchObject({ accepted: 'known', request: { id: one.request.id } })
+  })
+
+  test('the same fifty from two Alertmanagers at once, in either order, wait for each other and never for good', async () => {
+    const { draft } = alert()
+    const { request } = await accept({ draft, signal: alert().signal })
+    const fifty = times(50, () => alert({ target: draft.target }))
+    const all = await Promise.all(times(20, (index) => joinOpenRuns(db.api, index % 2 ? fifty : fifty.toReversed())))
+    expect(new Set(all.flat().map((joined) => joined?.id))).toEqual(new Set([request.id]))
+    expect(await Promise.all(fifty.map(seenOf))).toEqual(times(50, () => 20))
   })
 
   test('the same firing a hundred times at once is one run; a later firing is a new one', async () => {
