@@ -22,7 +22,7 @@ export const policyExplain: Command = {
     const asked = { action, resource, ...(type === undefined ? {} : { type }), ...facts(context, 'context'), ...facts(context, 'request'), ...facts(context, 'target'), ...facts(context, 'history') }
     const { body } = await context.client<Explained>({ method: 'POST', path: '/api/v1/policy/evaluate', body: asked })
     context.output.result(body, explanation(body))
-    return isDenied(body) ? 1 : 0
+    return mayHappen(body) ? 0 : 1
   },
 }
 
@@ -36,14 +36,20 @@ function facts(context: Context, name: string): Record<string, unknown> {
   }
 }
 
+/** What the modes of policies leave of an allow. */
+const byMode: Readonly<Record<string, string>> = { mode_observe: 'observe', mode_suggest: 'suggest', mode_approve: 'require_approval' }
+
 /** An allow whose bounds the request breaks is none. */
-const isDenied = ({ effect, code }: Explained): boolean => effect === 'deny' || code === 'obligation_unmet'
+const verdictOf = ({ effect, code }: Explained): string => (effect === 'deny' || code === 'obligation_unmet' ? 'deny' : (byMode[code] ?? effect))
+
+/** Nothing is done where it is denied, or only looked at or suggested. */
+const mayHappen = (answer: Explained): boolean => ['allow', 'require_approval'].includes(verdictOf(answer))
 
 function explanation(answer: Explained): string[] {
-  const { effect, code, message, decision } = answer
+  const { code, message, decision } = answer
   const { determining = [], nearMisses = [], breaches = [], excepted = [], shadow = [] } = decision ?? {}
   return [
-    `${isDenied(answer) ? 'deny' : effect} (${code}): ${message}`,
+    `${verdictOf(answer)} (${code}): ${message}`,
     ...determining.map(({ id, effect: its, truth }) => `  because of  ${id} (${its}${truth === 'unknown' ? ', which could not be evaluated' : ''})`),
     ...nearMisses.flatMap(({ id, failed }) => failed.map(({ path, actual, expected }) => `  near miss   ${id}: ${path}: ${actual}, wanted ${expected}`)),
     ...breaches.map((breach) => `  bound       ${breach.message}`),

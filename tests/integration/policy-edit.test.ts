@@ -3,7 +3,9 @@ import { decide } from '../../domain/policy/decide.ts'
 import type { PolicyInput } from '../../domain/policy/input.ts'
 import { loadSnapshotByHash } from '../../adapters/postgres/policies.ts'
 import { proven } from '../../adapters/policies/published.ts'
+import { tmpdir } from 'node:os'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
+import { cli } from '../helpers/cli.ts'
 import { stack } from '../helpers/stack.ts'
 import { openDatabase, type TestDatabase } from './postgres/database.ts'
 
@@ -110,6 +112,12 @@ test('an answer is a yes only where nothing is left to be asked: the mode and th
   const logs = (await call('GET', '/api/v1/policy/audit/logs?limit=2')).body as { items: object[] }
   expect(logs.items).toMatchObject([{ allowed: false, code: 'obligation_unmet' }, { allowed: false, code: 'mode_approve' }])
   await call('DELETE', '/api/v1/policy/modest?version=1&comment=x')
+})
+
+test.each([['observe', 'observe', 1], ['suggest', 'suggest', 1], ['approve', 'require_approval', 0], ['auto', 'allow', 0]])('by command, a policy of mode `%s` is no more than it says: %s', async (mode, word, code) => {
+  const version = (await call('POST', '/api/v1/policy', { document: policy('told', { actions: ['pvc:scale'], when: { all: [] }, unless: undefined, mode }), comment: 'x' })).body['version']
+  expect(await cli({ url: api.url, key: admin.key, directory: tmpdir() })('policy', 'explain', 'pvc:scale', 'k8s:main/data/pvc/db-0')).toMatchObject({ code, out: expect.stringMatching(`^${word} \\(${mode === 'auto' ? 'allowed' : `mode_${mode}`}\\)`) })
+  await call('DELETE', `/api/v1/policy/told?version=${String(version)}&comment=x`)
 })
 
 describe('files published by a pipeline', () => {
