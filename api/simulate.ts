@@ -49,6 +49,7 @@ const report = z.strictObject({
   stopped: remediations,
   missing: z.array(z.strictObject({ attr: z.string(), count: z.int(), firstDecisionId: z.string() })),
   neverMatched: z.array(z.string()),
+  untried: z.array(z.string()),
 })
 
 /** Any number of `progress` lines, then one `report`; or a `problem`, if something goes wrong on the way. */

@@ -73,6 +73,7 @@ type Report = {
   stopped: Remediations
   missing: { attr: string; count: number; firstDecisionId: string }[]
   neverMatched: string[]
+  untried: string[]
 }
 
 export const policySimulate: Command = {
@@ -81,7 +82,7 @@ export const policySimulate: Command = {
   arguments: [1, 1],
   options: {
     since: { type: 'string', value: 'time', describe: 'from here on: 7d, 12h or an instant; everything when left out' },
-    'max-newly-allowed': { type: 'string', value: 'n', describe: 'exit 1 when more decisions than this would newly act' },
+    'max-newly-allowed': { type: 'string', value: 'n', describe: 'exit 1 when more decisions than this would newly act, or the record cannot show what a policy would let happen' },
   },
   run: async (context) => {
     const most = mostOf(text(context, 'max-newly-allowed'))
@@ -96,8 +97,13 @@ export const policySimulate: Command = {
 }
 
 /** A gate that nothing went through has shown nothing. */
-const failuresOf = ({ span, newlyAllowed }: Report, most: number): string[] =>
-  span ? (newlyAllowed > most ? [`FAIL ${newlyAllowed} would newly act, at most ${most} wanted`] : []) : ['FAIL there was nothing to ask again: choose an earlier --since, or ask where decisions are on record']
+function failuresOf({ span, newlyAllowed, untried }: Report, most: number): string[] {
+  if (!span) return ['FAIL there was nothing to ask again: choose an earlier --since, or ask where decisions are on record']
+  return [
+    ...(newlyAllowed > most ? [`FAIL ${newlyAllowed} would newly act, at most ${most} wanted`] : []),
+    ...(untried.length > 0 ? [`FAIL nothing on record is matched by what is new in ${untried.join(', ')}, so the record cannot show what it would let happen: have a person look at it`] : []),
+  ]
+}
 
 async function replayed({ connection, output }: Context, body: object): Promise<Report> {
   const lines = linesOf<{ progress: { done: number; total: number } } | { report: Report }>(connection, { method: 'POST', path: '/api/v1/policy/simulate', body })

@@ -95,7 +95,18 @@ describe('what a candidate would have answered', () => {
   test('policies that the record never met are named, and questions nobody can read are counted', () => {
     const nightly = policy('nightly', { effect: 'allow', actions: ['pod:restart'] })
     const report = simulate([upToFour], [upToFour, nightly], [asked(), { ...asked(), action: '' }])
-    expect(report).toMatchObject({ neverMatched: ['nightly'], unreadable: 1, unchanged: 2, transitions: [] })
+    expect(report).toMatchObject({ neverMatched: ['nightly'], untried: ['nightly'], unreadable: 1, unchanged: 2, transitions: [] })
+  })
+
+  test('the record has tried whatever permits but what is new and matched nothing', () => {
+    const nightly = (over: object = {}) => policy('nightly', { effect: 'allow', actions: ['pod:restart'], ...over })
+    const untriedOf = (before: PolicyDocument[], after: PolicyDocument[]) => simulate(before, after, [asked()]).untried
+    expect(untriedOf([], [upToFour])).toEqual([])
+    expect(untriedOf([nightly()], [nightly()])).toEqual([])
+    for (const over of [{ effect: 'deny' }, { enforcement: 'shadow' }]) expect(untriedOf([], [nightly(over)])).toEqual([])
+    for (const over of [{ actions: ['pod:delete'] }, { effect: 'require_approval' }]) expect(untriedOf([nightly()], [nightly(over)])).toEqual(['nightly'])
+    const later = { validity: { notBefore: '2030-01-01T00:00:00Z' }, actions: ['*'] }
+    expect(untriedOf([], [nightly(later)])).toEqual(['nightly'])
   })
 
   test('a bound that a request breaks stops it like a deny', () => {

@@ -27,6 +27,8 @@ export type SimulationReport = Changes & {
   missing: MissingFact[]
   /** Policies of the candidate that matched nothing in the record. */
   neverMatched: string[]
+  /** Those of them that permit, and are new or changed: the record cannot show what they would let happen. */
+  untried: string[]
 }
 
 export type Simulation = { add(recorded: RecordedDecision): void; report(): SimulationReport }
@@ -72,11 +74,14 @@ export function simulation(current: PolicySnapshot, candidate: PolicySnapshot): 
     unreadable: seen.unreadable,
     ...changes.report(),
     missing: missing.report(),
-    neverMatched: candidate.policies.filter(({ hash }) => unmet.left().has(hash)).map(({ document }) => document.id).sort(),
+    neverMatched: idsOf(candidate.policies.filter(({ hash }) => unmet.left().has(hash))),
+    untried: idsOf([...added].filter(({ hash, document }) => unmet.left().has(hash) && document.effect !== 'deny' && document.enforcement === 'enforce')),
   })
 
   return { add, report }
 }
+
+const idsOf = (policies: readonly CompiledPolicy[]): string[] => policies.map(({ document }) => document.id).sort()
 
 /** As far as the policies alone let it go: the mode of that day is not a policy's business. */
 const answer = (input: PolicyInput, evaluated: Evaluated[]): Proceed => proceedUnder(ruleOnEvaluated(input, evaluated), 'auto')
