@@ -39,9 +39,9 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
 }
 
 function operation(route: Route): Json {
-  const { method, path, summary, description, tag, permission, signed, body } = route
+  const { method, path, summary, description, tag, permission, stepUp, signed, body } = route
   const roles = permission === 'public' ? null : rolesWith(permission)
-  const who = roles && `Permission \`${permission}\`: ${roles.join(', ')}.`
+  const who = roles && `Permission \`${permission}\`: ${roles.join(', ')}.${stepUp ? " A person's login must be at most 5 minutes old." : ''}`
   return {
     operationId: operationId(method, path),
     summary,

@@ -46,3 +46,10 @@ export async function login(api: TestApi, username: string, options: LoginOption
 
 export const refresh = (api: TestApi, { refreshToken, deviceToken }: Pick<Session, 'refreshToken' | 'deviceToken'>, sent: Sent = {}): Promise<Got> =>
   api.call('POST', '/api/v1/auth/refresh', { body: { refreshToken, deviceToken }, ...sent, headers: { 'user-agent': 'test', ...sent.headers } })
+
+/** A token of now, of a login of longer ago than step-up takes. */
+export async function loggedInBefore(api: TestApi, owner: Knex, username: string): Promise<string> {
+  const session = await login(api, username)
+  await owner.raw(`update control.session_cache set auth_time = now() - interval '6 minutes' where user_id = (select user_id from control.users where username = ?)`, [username])
+  return (await refresh(api, session)).body['accessToken'] as string
+}

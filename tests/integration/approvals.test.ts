@@ -5,7 +5,7 @@ import { globally } from '../../domain/identity.ts'
 import type { Role } from '../../domain/remediation.ts'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
 import { cli, type Runner } from '../helpers/cli.ts'
-import { login, personWith, refresh } from '../helpers/people.ts'
+import { loggedInBefore, login, personWith } from '../helpers/people.ts'
 import { decided, digest, openDatabase, type TestDatabase } from './postgres/database.ts'
 
 let db: TestDatabase
@@ -26,12 +26,7 @@ async function someone(roles: Role[] = ['approver'], groups: string[] = []): Pro
   const { username } = await personWith(db.api, globally(roles), { groups })
   return { name: username, key: (await login(api, username)).accessToken }
 }
-/** The same person with a token of now, and a login of longer ago than step-up takes. */
-async function loggedInBefore({ name }: Someone): Promise<Someone> {
-  const { refreshToken, deviceToken } = await login(api, name)
-  await db.owner.raw(`update control.session_cache set auth_time = now() - interval '6 minutes' where user_id = (select user_id from control.users where username = ?)`, [name])
-  return { name, key: (await refresh(api, { refreshToken, deviceToken })).body['accessToken'] as string }
-}
+const before = async ({ name }: Someone): Promise<Someone> => ({ name, key: await loggedInBefore(api, db.owner, name) })
 const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString()
 const call = (method: string, path: string, key: string, body?: object) => api.call(method, `/api/v1/${path}`, { key, ...(body === undefined ? {} : { body }) })
 const waiting = (owner = 'ann', groups: string[] = []) =>
@@ -87,7 +82,7 @@ describe('a delegation', () => {
     const given = await lend({ ...dora, key: admin }, { delegate: ben.name, delegator: dora.name })
     expect(given.body).toMatchObject({ delegator: dora.name, givenBy: expect.stringMatching(/^key:/) })
     expect((await call('DELETE', `delegations/${given.body['delegationId'] as string}`, admin)).status).toBe(200)
-    expect((await lend(await loggedInBefore(dora), { delegate: ben.name })).problem.code).toBe('step_up_required')
+    expect((await lend(await before(dora), { delegate: ben.name })).problem.code).toBe('step_up_required')
   })
 })
 
@@ -156,8 +151,8 @@ describe('the emergency door', () => {
   test('and its review take a login of the last five minutes', async () => {
     const [ben, eve] = [await someone(), await someone(['auditor'])]
     const { answerId } = (await open(await waiting(), ben.key)).body as { answerId: string }
-    expect((await open(await waiting(), (await loggedInBefore(ben)).key)).problem.code).toBe('step_up_required')
-    expect((await review(answerId, (await loggedInBefore(eve)).key)).problem.code).toBe('step_up_required')
+    expect((await open(await waiting(), (await before(ben)).key)).problem.code).toBe('step_up_required')
+    expect((await review(answerId, (await before(eve)).key)).problem.code).toBe('step_up_required')
   })
 })
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { readStream } from '../../adapters/postgres/ledger.ts'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
 import { cli } from '../helpers/cli.ts'
+import { globalRole, loggedInBefore, personWith } from '../helpers/people.ts'
 import { stack } from '../helpers/stack.ts'
 import { openDatabase, started, type TestDatabase } from './postgres/database.ts'
 
@@ -119,6 +120,13 @@ test('an agreement is over the policies that were looked at: where a deny was ta
   expect(await ask('guarded-prod', 5)).toBe(false)
   expect((await settle(bob, body['changeId'], 'agree')).status).toBe(200)
   expect(await seen(bob, body['changeId'])).toBeNull()
+})
+
+test('agreeing takes a login of the last five minutes', async () => {
+  const { changeId } = (await create(ann, policy('screen'))).body
+  const snapshot = (await seen(bob, changeId))!.snapshot
+  const key = await loggedInBefore(api, db.owner, (await personWith(db.api, [globalRole('approver')])).username)
+  expect(await settle({ ...bob!, key }, changeId, 'agree', snapshot)).toMatchObject({ status: 401, problem: { code: 'step_up_required' } })
 })
 
 test('two people who agree at once put it in force once', async () => {

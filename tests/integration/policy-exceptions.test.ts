@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { readStream } from '../../adapters/postgres/ledger.ts'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
 import { cli } from '../helpers/cli.ts'
+import { globalRole, loggedInBefore, personWith } from '../helpers/people.ts'
 import { stack } from '../helpers/stack.ts'
 import { openDatabase, type TestDatabase } from './postgres/database.ts'
 
@@ -114,6 +115,13 @@ test('an exception that opens something says what, before it is approved', async
   expect((await call(bob, 'POST', `/api/v1/policy/exceptions/${id}/approve`, { comment: 'x' })).status).toBe(400)
   await call(ann, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })
   expect(await call(bob, 'GET', `/api/v1/policy-exceptions/${id}`)).toMatchObject({ status: 200, body: { state: 'revoked', now: null } })
+})
+
+test('approving takes a login of the last five minutes', async () => {
+  const { id } = await propose()
+  const key = await loggedInBefore(api, db.owner, (await personWith(db.api, [globalRole('approver')])).username)
+  expect(await approve({ key }, id, 'agreed')).toMatchObject({ status: 401, problem: { code: 'step_up_required' } })
+  await call(ann, 'POST', `/api/v1/policy/exceptions/${id}/revoke`, { comment: 'over' })
 })
 
 test('two people who agree at once agree once, and what the row says is in force', async () => {
