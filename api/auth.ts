@@ -2,14 +2,14 @@
 import { z } from 'zod'
 import { together } from '../adapters/postgres/connect.ts'
 import { systemActor } from '../adapters/postgres/ledger.ts'
-import { endSessions, refreshSession, type RefreshRefusal } from '../adapters/postgres/sessions.ts'
+import { refreshSession, type RefreshRefusal } from '../adapters/postgres/sessions.ts'
 import { actorOfUser, createUser, isOneTime, loadUser, setPassword, spendOneTime } from '../adapters/postgres/users.ts'
 import { freshId, sha256Hex } from '../adapters/signing.ts'
 import { canonicalUsername, everywhere, usernameForm } from '../domain/identity.ts'
 import { passwordProblem } from '../domain/password.ts'
 import type { ClientFacts } from './client.ts'
 import { clientHash, cookie, cookieNames, freshSalt, isDeviceToken, isRefreshToken, successorOf } from './credentials.ts'
-import { beginSession, beginTry, checkPassword, handOut, hashing, refuseCrossSite, type Delivery } from './login.ts'
+import { beginSession, beginTry, checkPassword, endSessionOf, handOut, hashing, refuseCrossSite, type Delivery } from './login.ts'
 import { fieldProblem, HttpProblem } from './problems.ts'
 import { doorRoute, publicRoute, reply, type ApiDeps, type Route } from './route.ts'
 
@@ -164,12 +164,8 @@ const logout = doorRoute({
   output: { 200: z.strictObject({ ended: z.boolean() }) },
   handle: async ({ deps, body, client }) => {
     const { token, device } = presented(deps, client, body)
-    // Using it up says whose session it is; what it brings is thrown away.
-    const next = (salt: string) => ({ hash: sha256Hex(successorOf(token, salt)), salt: freshSalt() })
-    const result = isRefreshToken(token) ? await refreshSession(deps.db, { hash: sha256Hex(token), clientHash: clientHash(client, device ?? ''), successorOf: next }) : null
-    const ended = result?.refreshed ? await endSessions(deps.db, { userId: result.userId, only: result.sessionId, because: 'logout', by: actorOfUser(result) }) : 0
-    deps.accounts.sessions.forget()
-    return reply(200, { ended: ended > 0 }, { 'Set-Cookie': cookie(cookieNames.refresh, '', { maxAgeS: 0, sameSite: 'Strict' }) })
+    const ended = await endSessionOf(deps, token, client, device)
+    return reply(200, { ended }, { 'Set-Cookie': cookie(cookieNames.refresh, '', { maxAgeS: 0, sameSite: 'Strict' }) })
   },
 })
 

@@ -2,12 +2,12 @@
 import { randomUUID } from 'node:crypto'
 import { appendEntry } from '../adapters/postgres/ledger.ts'
 import { giveBackAttempt, isKnownDevice, takeAttempt, type AttemptRule } from '../adapters/postgres/login-attempts.ts'
-import { openSession, sessionLifeMs } from '../adapters/postgres/sessions.ts'
+import { endSessions, openSession, refreshSession, sessionLifeMs } from '../adapters/postgres/sessions.ts'
 import { actorOfUser, findCredentials, upgradePasswordHash, type Credentials } from '../adapters/postgres/users.ts'
 import { freshId, sha256Hex } from '../adapters/signing.ts'
 import { canonicalUsername } from '../domain/identity.ts'
 import type { ClientFacts } from './client.ts'
-import { clientHash, cookie, cookieNames, freshDeviceToken, freshRefreshToken, freshSalt, isDeviceToken } from './credentials.ts'
+import { clientHash, cookie, cookieNames, freshDeviceToken, freshRefreshToken, freshSalt, isDeviceToken, isRefreshToken, successorOf } from './credentials.ts'
 import { HttpProblem } from './problems.ts'
 import type { ApiDeps, ReplyHeaders } from './route.ts'
 
@@ -96,8 +96,19 @@ const badLogin = (): HttpProblem =>
 type Given = { user: Pick<Credentials, 'userId' | 'username' | 'sessionVersion'>; client: ClientFacts; device: string | null; delivery: Delivery; how: 'password' | 'oidc' }
 export type SessionReply = { accessToken: string; tokenType: 'Bearer'; expiresIn: number; sessionId: string; refreshToken: string | null; deviceToken: string | null }
 
-/** A session of its own for each login. */
+/** Using the token up says whose session it is; what it brings is thrown away. False: it was no session's any more. */
+export async function endSessionOf(deps: ApiDeps, token: string, client: ClientFacts, device: string | null): Promise<boolean> {
+  const next = (salt: string) => ({ hash: sha256Hex(successorOf(token, salt)), salt: freshSalt() })
+  const result = isRefreshToken(token) ? await refreshSession(deps.db, { hash: sha256Hex(token), clientHash: clientHash(client, device ?? ''), successorOf: next }) : null
+  const ended = result?.refreshed ? await endSessions(deps.db, { userId: result.userId, only: result.sessionId, because: 'logout', by: actorOfUser(result) }) : 0
+  deps.accounts.sessions.forget()
+  return ended > 0
+}
+
+/** A session of its own for each login; in a browser it takes the place of the one before. */
 export async function beginSession(deps: ApiDeps, { user, client, device: shown, delivery, how }: Given): Promise<{ body: SessionReply; headers: ReplyHeaders }> {
+  const before = client.cookies[cookieNames.refresh]
+  if (delivery === 'cookie' && before !== undefined) await endSessionOf(deps, before, client, shown)
   const sessionId = freshId()
   const device = shown !== null && isDeviceToken(shown) ? shown : freshDeviceToken()
   const refreshToken = freshRefreshToken()

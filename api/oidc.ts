@@ -6,6 +6,7 @@ import type { OidcFlow, OidcIdentity, OidcProvider } from '../adapters/oidc.ts'
 import { changeUser, createUser, findByOidc, findCredentials, type Credentials } from '../adapters/postgres/users.ts'
 import { freshId, sha256Hex } from '../adapters/signing.ts'
 import { canonicalUsername, usernameForm } from '../domain/identity.ts'
+import type { ClientFacts } from './client.ts'
 import { cookie, cookieNames, isDeviceToken } from './credentials.ts'
 import { beginSession } from './login.ts'
 import { HttpProblem } from './problems.ts'
@@ -21,8 +22,10 @@ const start = doorRoute({
   summary: 'Log in at the OpenID Connect provider: leads there',
   tag,
   output: { 303: nothing },
-  handle: async ({ deps }) => {
-    const { url, flow } = await providerOf(deps).start()
+  handle: async ({ deps, client }) => {
+    const provider = providerOf(deps)
+    refuseSentHere(client)
+    const { url, flow } = await provider.start()
     // The way back is a navigation from another site, at which a strict cookie would stay behind.
     const keep = cookie(cookieNames.oidc, [flow.state, flow.nonce, flow.verifier].join('.'), { maxAgeS: flowLifeS, sameSite: 'Lax' })
     return reply(303, {}, { Location: url, 'Set-Cookie': keep })
@@ -52,6 +55,12 @@ const callback = doorRoute({
     return reply(303, {}, { Location: `${publicUrl}/`, 'Set-Cookie': [done, ...[headers['Set-Cookie'] ?? []].flat()] })
   },
 })
+
+/** Where the provider asks nothing, another site could log somebody in who never wanted to. Older browsers do not say where they come from. */
+function refuseSentHere({ fetchSite }: ClientFacts): void {
+  if (fetchSite === null || fetchSite === 'none' || fetchSite === 'same-origin') return
+  throw new HttpProblem({ status: 403, code: 'cross_site', detail: 'another site began this login', nextStep: 'open this Aegis and log in from there' })
+}
 
 function providerOf({ accounts }: ApiDeps): OidcProvider {
   if (accounts.oidc) return accounts.oidc

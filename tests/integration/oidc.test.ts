@@ -159,6 +159,14 @@ test('a server whose certificate nobody vouches for is not spoken to', async () 
   await expect(outgoing({ origins: [origin], namedIn: 'AEGIS_OIDC_ORIGINS' }).fetch(`${origin}/version`)).rejects.toThrow(/certificate|self.signed|verify/i)
 })
 
+test('another site cannot begin a login for somebody', async () => {
+  for (const site of ['cross-site', 'same-site']) {
+    const got = await api.call('GET', '/api/v1/auth/oidc/start', { headers: { 'sec-fetch-site': site } })
+    expect([got.status, got.problem.code, got.headers.getSetCookie()]).toEqual([403, 'cross_site', []])
+  }
+  for (const site of ['none', 'same-origin']) expect((await api.call('GET', '/api/v1/auth/oidc/start', { headers: { 'sec-fetch-site': site } })).status).toBe(303)
+})
+
 test('a disabled account stays out', async () => {
   const sub = randomUUID()
   await sessionOf(await finish(await there({ sub })))

@@ -347,6 +347,16 @@ describe('a session in a browser', () => {
     expect((await api.call('POST', '/api/v1/auth/refresh', { body: {}, headers: { ...ours, cookie } })).status).toBe(200)
   })
 
+  test('ends with the next login in the same browser', async () => {
+    const first = await begin(ours)
+    const key = String(first.body['accessToken'])
+    expect((await api.call('GET', '/api/v1/auth/me', { key })).status).toBe(200)
+    const second = await begin({ ...ours, cookie: cookiesOf(first.headers).map((each) => each.split(';')[0]).join('; ') })
+    expect(second.status).toBe(200)
+    expect((await api.call('GET', '/api/v1/auth/me', { key })).problem.code).toBe('session_ended')
+    expect((await api.call('GET', '/api/v1/auth/me', { key: String(second.body['accessToken']) })).status).toBe(200)
+  })
+
   test('a cookie is no credential for anything but its session', async () => {
     const cookie = cookiesOf((await begin(ours)).headers).map((each) => each.split(';')[0]).join('; ')
     expect((await api.call('GET', '/api/v1/auth/me', { headers: { ...ours, cookie } })).status).toBe(401)
