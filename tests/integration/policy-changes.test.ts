@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { tmpdir } from 'node:os'
 import { readStream } from '../../adapters/postgres/ledger.ts'
+import { decideChange, proposeChange, type WantedChange } from '../../adapters/postgres/policy-changes.ts'
 import { keyFor, startApi, type TestApi } from '../helpers/api.ts'
 import { cli } from '../helpers/cli.ts'
 import { globalRole, loggedInBefore, personWith } from '../helpers/people.ts'
 import { stack } from '../helpers/stack.ts'
-import { openDatabase, started, type TestDatabase } from './postgres/database.ts'
+import { freshId, openDatabase, started, times, type TestDatabase } from './postgres/database.ts'
 
 type Who = { key: string; id: string; owner: string }
 
@@ -216,4 +217,16 @@ describe('what experience took from a policy does not come back under another na
     expect(gone).toMatchObject({ status: 202, body: { why: expect.stringMatching(new RegExp(`${id}. may go as far as .* after what it did`)) } })
     expect((await settle(bob, gone.body['changeId'], 'agree')).status).toBe(200)
   })
+})
+
+test('at most a hundred changes wait, so that whoever is to agree can look at all of them', async () => {
+  const own = await openDatabase()
+  const by = { id: 'user:ann', kind: 'person', owner: 'ann', roles: ['admin'] } as const
+  const propose = (id: string) => proposeChange(own.api, { id, wanted: { cause: 'edit', comment: 'x', commit: null, over: null, edits: [] } as unknown as WantedChange, why: 'w', witness: null }, { ...by, roles: [...by.roles] })
+  const ids = times(100, () => freshId())
+  for (const id of ids) await propose(id)
+  await expect(propose(freshId())).rejects.toMatchObject({ code: 'policy_changes_full' })
+  await decideChange(own.api, { id: ids[0]!, to: 'withdrawn', comment: 'x' }, { ...by, roles: [...by.roles] })
+  await propose(freshId())
+  await own.close()
 })
